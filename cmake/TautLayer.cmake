@@ -1,0 +1,28 @@
+# taut_add_layer(NAME [SOURCES ...] HEADERS ... [LINKS ...] [PRIVATE_LINKS ...])
+#
+# One layer: the target taut::NAME with its own include path, so that a header of a layer that is not linked
+# cannot be included. Headers are named relative to the layer's include/ folder, and each is compiled alone.
+function(taut_add_layer name)
+  cmake_parse_arguments(arg "" "" "SOURCES;HEADERS;LINKS;PRIVATE_LINKS" ${ARGN})
+  set(target taut_${name})
+  if(arg_SOURCES)
+    add_library(${target} STATIC ${arg_SOURCES})
+    set(scope PUBLIC)
+    target_link_libraries(${target} PRIVATE ${arg_PRIVATE_LINKS})
+    set_target_properties(${target} PROPERTIES POSITION_INDEPENDENT_CODE ON)
+  else()
+    add_library(${target} INTERFACE)
+    set(scope INTERFACE)
+  endif()
+  add_library(taut::${name} ALIAS ${target})
+  set_target_properties(${target} PROPERTIES EXPORT_NAME ${name})
+  list(TRANSFORM arg_HEADERS PREPEND "${CMAKE_CURRENT_SOURCE_DIR}/include/")
+  target_sources(${target} ${scope}
+    FILE_SET HEADERS BASE_DIRS "${CMAKE_CURRENT_SOURCE_DIR}/include" FILES ${arg_HEADERS})
+  target_compile_features(${target} ${scope} cxx_std_20)
+  target_link_libraries(${target} ${scope} ${arg_LINKS})
+  if(PROJECT_IS_TOP_LEVEL)
+    set_target_properties(${target} PROPERTIES VERIFY_INTERFACE_HEADER_SETS ON)
+  endif()
+  set_property(GLOBAL APPEND PROPERTY TAUT_LAYERS ${target})
+endfunction()
