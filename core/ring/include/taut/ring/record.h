@@ -1,0 +1,108 @@
+// The record: what travels through a ring, byte by byte. Requests carry a 32-byte header, everything else 16.
+// Part of the wire format (docs/wire-format.md): the same header stands before every message of every transport.
+//
+//   offset  bytes  request                      offset  bytes  reply and the other kinds
+//        0      8  head word, see below              0      8  head word
+//        8      8  call: id, never 0                 8      8  call
+//       16      8  sent: counter ticks              16         payload: 48 bytes in line 1
+//       24      4  budget: steps of 16 ns
+//       28      2  credit: messages
+//       30      2  extensions: bit mask
+//       32         payload: 32 bytes in line 1
+//
+// Head word, one little-endian 64-bit integer:
+//
+//   bits   0-31  bytes of the record with its header, never 0 in a committed record
+//   bits  32-39  kind
+//   bits  40-47  flags
+//   bits  48-63  request: index into the receiver's method table; reply: code (8 bits), ran (2), why (6)
+#pragma once
+
+#include <bit>
+#include <cstddef>
+#include <cstdint>
+#include <type_traits>
+
+namespace taut::ring {
+
+static_assert(std::endian::native == std::endian::little, "taut's memory and wire formats are little-endian");
+
+using u8 = std::uint8_t;
+using u16 = std::uint16_t;
+using u32 = std::uint32_t;
+using u64 = std::uint64_t;
+
+// Records begin on 64-byte steps. A step is a line, and it is format: it does not follow the machine.
+inline constexpr u32 kStep = 64;
+constexpr u32 up(u32 bytes) noexcept { return (bytes + (kStep - 1)) & ~(kStep - 1); }
+
+enum class Kind : u8 {
+  none = 0,
+  pad = 1,
+  request = 2,
+  reply = 3,
+  oneway = 4,
+  item = 5,
+  end = 6,
+  cancel = 7,
+  credit = 8,
+  ping = 9,
+  drain = 10,
+  goodbye = 11,
+};
+inline constexpr u8 kKindCount = 12;
+// A receiver that does not know a kind with this bit steps over the record.
+inline constexpr u8 kKindMayBeSkipped = 0x80;
+
+namespace flag {
+inline constexpr u8 more_pieces = 1;
+inline constexpr u8 your_id = 2;  // the call id was given by the receiver of this record
+inline constexpr u8 extensions = 4;
+inline constexpr u8 taken_wanted = 8;
+}  // namespace flag
+
+// The head word taken apart. It is loaded once per record; its fields come from here and never from memory again.
+struct Head {
+  u64 word = 0;
+
+  static constexpr Head make(u32 bytes, Kind kind, u8 flags = 0, u16 detail = 0) noexcept {
+    return {u64{bytes} | u64{static_cast<u8>(kind)} << 32 | u64{flags} << 40 | u64{detail} << 48};
+  }
+  [[nodiscard]] constexpr u32 bytes() const noexcept { return static_cast<u32>(word); }
+  [[nodiscard]] constexpr u8 kind_byte() const noexcept { return static_cast<u8>(word >> 32); }
+  [[nodiscard]] constexpr Kind kind() const noexcept { return static_cast<Kind>(kind_byte()); }
+  [[nodiscard]] constexpr u8 flags() const noexcept { return static_cast<u8>(word >> 40); }
+  [[nodiscard]] constexpr u16 detail() const noexcept { return static_cast<u16>(word >> 48); }
+  constexpr explicit operator bool() const noexcept { return word != 0; }
+};
+
+struct RequestHeader {
+  u64 head;
+  u64 call;
+  u64 sent;
+  u32 budget;
+  u16 credit;
+  u16 extensions;
+};
+static_assert(sizeof(RequestHeader) == 32 && alignof(RequestHeader) == 8);
+static_assert(offsetof(RequestHeader, call) == 8 && offsetof(RequestHeader, sent) == 16);
+static_assert(offsetof(RequestHeader, budget) == 24 && offsetof(RequestHeader, credit) == 28);
+static_assert(offsetof(RequestHeader, extensions) == 30);
+static_assert(std::is_standard_layout_v<RequestHeader> && std::is_trivially_copyable_v<RequestHeader>);
+
+struct ReplyHeader {
+  u64 head;
+  u64 call;
+};
+static_assert(sizeof(ReplyHeader) == 16 && offsetof(ReplyHeader, call) == 8);
+static_assert(std::is_standard_layout_v<ReplyHeader> && std::is_trivially_copyable_v<ReplyHeader>);
+
+// The shortest header, so the smallest `bytes` that a record can state.
+inline constexpr u32 kHeaderMin = sizeof(ReplyHeader);
+
+// Budgets are counted in steps of 16 ns: 32 bits reach 68 s. The last value says "longer": only the caller keeps it.
+inline constexpr u64 kBudgetStepNs = 16;
+inline constexpr u32 kBudgetNone = 0;
+inline constexpr u32 kBudgetLonger = ~u32{0};
+
+}  // namespace taut::ring

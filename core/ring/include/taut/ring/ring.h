@@ -1,0 +1,237 @@
+// One writer hands records of any size to one reader through memory that two processes share.
+// One direction of one lane. The steps are docs/design.md's; the orderings are argued in docs/memory-model.md.
+//
+// Threads  Writer: one thread. Reader: one thread.
+// Memory   never allocates. The memory behind the policy must outlive both ends.
+// Waits    never. A full ring gives an empty Claim; an empty ring gives an empty Record.
+// Trust    what the other end wrote is input: it is read once, checked against private bounds, and never asserted.
+//
+// I1  published <= rpos <= pos <= published + ring_bytes - 64, as 64-bit positions that may wrap.
+// I2  The head at the writer's `pos` is 0 in the writer's order whenever no record is committed there; the successor
+//     of every committed record was zeroed before that commit.
+// I3  A record never crosses the end of the ring.
+// I4  One writer per word: the Writer stores records and `touched`, the Reader stores `released`.
+// I5  The reader touches a record only behind an acquired head that is not 0; the writer touches only what
+//     the reader released.
+// I6  Each head is loaded once per record.
+#pragma once
+
+#include "taut/ring/order.h"
+#include "taut/ring/record.h"
+
+namespace taut::ring {
+
+// Sizes of one ring, agreed when the link is made and private to each end from then on.
+struct Shape {
+  u32 ring_bytes;  // a power of two, >= kRingBytesMin
+  u64 first;       // the position of the first record: a multiple of 64
+  [[nodiscard]] constexpr u32 record_bytes_max() const noexcept { return ring_bytes / 4; }
+};
+inline constexpr u32 kRingBytesMin = 4096;
+inline constexpr u32 kRingBytesMax = 1u << 30;
+
+enum class Refusal : u8 { none, too_big, full, violation };
+
+// Room for one record, between claim() and send(). Dropping it changes nothing in shared memory.
+struct Claim {
+  u32 at = 0;      // offset of the record in the ring
+  u32 room = 0;    // bytes that the record may take, a multiple of 64
+  u32 pad = 0;     // bytes skipped before it, so that it does not cross the end
+  Refusal refusal = Refusal::full;
+  explicit operator bool() const noexcept { return refusal == Refusal::none; }
+};
+
+// One record that the reader found. `end` is the position behind it: hand it to release().
+struct Record {
+  Head head;
+  u32 at = 0;
+  u64 end = 0;
+  explicit operator bool() const noexcept { return static_cast<bool>(head); }
+};
+
+// A memory policy for the writing end offers
+//   store_head(at, word, order), load_released(order), store_touched(position, order), fence(order)
+template <class Memory>
+class Writer {
+ public:
+  Writer(Memory memory, Shape shape) noexcept
+      : memory_(memory), mask_(shape.ring_bytes - 1), pos_(shape.first), seen_(shape.first), touched_(shape.first) {
+    memory_.store_touched(touched_, Order::relaxed);  // before the link is announced: nobody reads yet
+  }
+
+  // Room for a record of `bytes` with its header, leaving `reserve` bytes free behind it.
+  // At most one claim may be open.
+  Claim claim(u32 bytes, u32 reserve = 0) noexcept {
+    const u32 room = up(bytes);
+    if (bytes == 0 || room > ring_bytes() / 4 || room < bytes) return {.refusal = Refusal::too_big};
+    const u32 at = offset(pos_);
+    const u32 left = ring_bytes() - at;
+    const u32 pad = room <= left ? 0 : left;
+    const u64 needed = u64{pad} + room + kStep + reserve;
+    if (pos_ + needed - seen_ > ring_bytes()) {
+      if (const Refusal refusal = refresh(needed); refusal != Refusal::none) return {.refusal = refusal};
+    }
+    touch(pos_ + pad + room + kStep);
+    return {.at = pad == 0 ? at : 0, .room = room, .pad = pad, .refusal = Refusal::none};
+  }
+
+  // Commits the record of `claim` with this head, whose bytes may be fewer than were claimed.
+  // Every byte behind the head word must be in place.
+  void send(const Claim& claim, Head head) noexcept {
+    const u32 room = up(head.bytes());
+    // Always, also after a shrink: keeps I2. Relaxed, since the commit below releases it.
+    memory_.store_head(offset(pos_ + claim.pad + room), 0, Order::relaxed);
+    if (claim.pad != 0) {
+      // The pad leads the reader to the record, so it is committed last; until then the record is not reachable.
+      memory_.store_head(claim.at, head.word, Order::relaxed);
+      head = Head::make(claim.pad, Kind::pad);
+    }
+    commit(offset(pos_), head.word);
+    pos_ += claim.pad + room;
+  }
+
+  // Between begin_batch() and end_batch() nothing that was sent is visible; end_batch() shows it all with one store.
+  void begin_batch() noexcept { batching_ = true; }
+  void end_batch() noexcept {
+    batching_ = false;
+    if (held_word_ == 0) return;
+    // sync(commit): as in commit(); the records behind the first were stored before it.
+    memory_.store_head(held_at_, held_word_, Order::release);
+    held_word_ = 0;
+  }
+
+  // Bytes that could be claimed, as one record and its pad, beyond what is reserved; asks the reader's counter anew.
+  // Answers 0 when that counter is impossible: the next claim then says violation.
+  [[nodiscard]] u64 free_bytes() noexcept {
+    if (refresh(0) == Refusal::violation) return 0;
+    return ring_bytes() - kStep - (pos_ - seen_);
+  }
+
+  [[nodiscard]] u64 position() const noexcept { return pos_; }
+  [[nodiscard]] u32 ring_bytes() const noexcept { return mask_ + 1; }
+  [[nodiscard]] Memory& memory() noexcept { return memory_; }
+
+ private:
+  [[nodiscard]] u32 offset(u64 position) const noexcept { return static_cast<u32>(position) & mask_; }
+
+  // Reads how far the reader released, which is a hint of the other process: it must lie in [seen, pos].
+  Refusal refresh(u64 needed) noexcept {
+    // sync(released): pairs with the release in Reader::publish(). What the reader read before it published is over,
+    // so its bytes may be written again.
+    const u64 released = memory_.load_released(Order::acquire);
+    if (released - seen_ > pos_ - seen_ || released % kStep != 0) return Refusal::violation;
+    seen_ = released;
+    return pos_ + needed - seen_ > ring_bytes() ? Refusal::full : Refusal::none;
+  }
+
+  // sync(touched): observers copy records first and read `touched` afterwards; what lies more than a ring behind it may
+  // be torn. It moves a quarter ahead, so the store and its fence come once per quarter.
+  void touch(u64 end) noexcept {
+    if (static_cast<std::int64_t>(end - touched_) <= 0) return;
+    const u64 quarter = ring_bytes() / 4;
+    touched_ = (end + quarter - 1) & ~(quarter - 1);
+    memory_.store_touched(touched_, Order::relaxed);
+    memory_.fence(Order::release);
+  }
+
+  void commit(u32 at, u64 word) noexcept {
+    if (batching_ && held_word_ == 0) {
+      held_at_ = at;
+      held_word_ = word;
+      return;
+    }
+    // sync(commit): pairs with the acquire in Reader::next(). Whoever sees the head sees the record's bytes, and a zero
+    // head behind it. Inside a batch the first head is still 0, so nobody gets here before end_batch().
+    memory_.store_head(at, word, Order::release);
+  }
+
+  Memory memory_;
+  u32 mask_;
+  u64 pos_;
+  u64 seen_;     // the reader's counter, as last read and found possible
+  u64 touched_;
+  u64 held_word_ = 0;
+  u32 held_at_ = 0;
+  bool batching_ = false;
+};
+
+// A memory policy for the reading end offers
+//   load_head(at, order), store_released(position, order)
+template <class Memory>
+class Reader {
+ public:
+  Reader(Memory memory, Shape shape) noexcept
+      : memory_(memory), mask_(shape.ring_bytes - 1), cursor_(shape.first), rpos_(shape.first), published_(shape.first) {
+    memory_.store_released(published_, Order::relaxed);  // before the link is announced: nobody reads yet
+  }
+
+  // The next record, or none. The bytes stay in place until release(); a caller may read several before it
+  // releases the first. After a violation there is no next record: violated() says so.
+  Record next() noexcept {
+    // sync(commit): pairs with the release in Writer::commit().
+    Head head{memory_.load_head(offset(cursor_), Order::acquire)};
+    if (!head) return {};
+    if (head.kind() == Kind::pad) {
+      const u32 at = offset(cursor_);
+      if (at == 0 || head.bytes() != ring_bytes() - at || violated_) return violation();
+      cursor_ += head.bytes();
+      // sync(commit): the record was stored before its pad was released, so it is here; only a lying writer leaves 0.
+      head.word = memory_.load_head(0, Order::acquire);
+      if (!head || head.kind() == Kind::pad) return violation();
+    }
+    const u32 at = offset(cursor_);
+    const u32 bytes = head.bytes();
+    if (bytes < kHeaderMin || bytes > ring_bytes() / 4 || up(bytes) > ring_bytes() - at || !known(head.kind_byte()) ||
+        violated_) {
+      return violation();
+    }
+    cursor_ += up(bytes);
+    return {head, at, cursor_};
+  }
+
+  // Gives back everything before `end`, in ring order. The writer hears of it a quarter of the ring later, or at idle().
+  void release(u64 end) noexcept {
+    rpos_ = end;
+    if (rpos_ - published_ >= ring_bytes() / 4) publish();
+  }
+
+  // To be called by a poll that found nothing: a quarter held back plus one large record would be a livelock.
+  void idle() noexcept {
+    if (rpos_ != published_) publish();
+  }
+
+  void publish() noexcept {
+    published_ = rpos_;
+    // sync(released): pairs with the acquire in Writer::refresh(). The reads of the released records are over.
+    memory_.store_released(published_, Order::release);
+  }
+
+  // Whether a record waits; for a reader about to sleep, behind the fence of announce_sleep() (board.h).
+  [[nodiscard]] bool waiting() const noexcept { return memory_.load_head(offset(cursor_), Order::relaxed) != 0; }
+
+  [[nodiscard]] bool violated() const noexcept { return violated_; }
+  [[nodiscard]] u64 position() const noexcept { return rpos_; }
+  [[nodiscard]] u32 ring_bytes() const noexcept { return mask_ + 1; }
+  [[nodiscard]] Memory& memory() noexcept { return memory_; }
+
+ private:
+  [[nodiscard]] u32 offset(u64 position) const noexcept { return static_cast<u32>(position) & mask_; }
+
+  static constexpr bool known(u8 kind) noexcept {
+    return (kind >= static_cast<u8>(Kind::request) && kind < kKindCount) || (kind & kKindMayBeSkipped) != 0;
+  }
+
+  Record violation() noexcept {
+    violated_ = true;
+    return {};
+  }
+
+  Memory memory_;
+  u32 mask_;
+  u64 cursor_;     // the next head to load
+  u64 rpos_;       // the first byte not yet released
+  u64 published_;  // as the writer knows it
+  bool violated_ = false;
+};
+
+}  // namespace taut::ring
