@@ -1,0 +1,207 @@
+// The caller's side of one call, in bytes. Generated clients wrap it with types.
+//
+// Threads  the thread that polls the link's dispatcher.
+// Memory   no call allocates; a callback is stored in the pending row, inline.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <new>
+#include <span>
+#include <type_traits>
+#include <utility>
+
+#include "taut/base/clock.h"
+#include "taut/base/status.h"
+#include "taut/ring/lane.h"
+
+namespace taut {
+
+// How long a call may take. The default of a method is its schema's `timeout`, else the link's (1 s).
+struct CallOptions {
+  Nanoseconds timeout{0};  // 0: the default; taut::forever: no timeout
+};
+inline constexpr Nanoseconds forever = Nanoseconds::max();
+
+// `client.Method(request, taut::wait)` sends and waits for the answer; `taut::wait(50us)` at most so long.
+// Refused inside a handler or callback, before anything is sent.
+struct Wait {
+  Nanoseconds timeout{0};
+  [[nodiscard]] constexpr Wait operator()(Nanoseconds at_most) const noexcept { return {at_most}; }
+};
+inline constexpr Wait wait{};
+
+namespace rpc {
+
+class LinkState;
+struct ServiceDescription;
+
+// An answer while its callback runs: `status` says how the call ended, `payload` holds the reply when it is ok.
+struct RawAnswer {
+  Status status;
+  std::span<const std::byte> payload;
+};
+
+// Storage for the reply of a waiting call. Small replies stay inside; larger ones are put on the heap.
+class AnswerBuffer {
+ public:
+  static constexpr std::size_t kInlineBytes = 256;
+  AnswerBuffer() noexcept {}  // the bytes are left as they are: clearing them would cost a call four lines
+  AnswerBuffer(AnswerBuffer&& other) noexcept { *this = std::move(other); }
+  AnswerBuffer& operator=(AnswerBuffer&& other) noexcept {
+    large_ = std::move(other.large_);
+    bytes_ = std::exchange(other.bytes_, 0);
+    if (!large_ && bytes_ != 0) std::memcpy(small_, other.small_, bytes_);
+    return *this;
+  }
+
+  // Room for `bytes`, 16-aligned; what was there before is gone.
+  std::byte* resize(std::size_t bytes) {
+    bytes_ = bytes;
+    if (bytes > kInlineBytes) {
+      large_.reset(static_cast<std::byte*>(::operator new(bytes, std::align_val_t{64})));
+      return large_.get();
+    }
+    large_.reset();
+    return small_;
+  }
+  [[nodiscard]] std::span<const std::byte> bytes() const noexcept { return {large_ ? large_.get() : small_, bytes_}; }
+
+ private:
+  struct AlignedDelete {
+    void operator()(std::byte* bytes) const noexcept { ::operator delete(bytes, std::align_val_t{64}); }
+  };
+  alignas(64) std::byte small_[kInlineBytes];
+  std::unique_ptr<std::byte, AlignedDelete> large_;
+  std::size_t bytes_ = 0;
+};
+
+// What to do when a call ends: a function with up to kBytes of captured state, stored in place.
+class Callback {
+ public:
+  static constexpr std::size_t kBytes = 48;
+
+  Callback() noexcept = default;
+  template <class F>
+  void emplace(F&& f) noexcept {
+    using Stored = std::decay_t<F>;
+    static_assert(sizeof(Stored) <= kBytes, "a callback may capture 48 bytes: capture a pointer to the rest");
+    static_assert(alignof(Stored) <= 16);
+    static_assert(std::is_nothrow_move_constructible_v<Stored>, "a callback must be movable without exceptions");
+    ::new (static_cast<void*>(state_)) Stored(std::forward<F>(f));
+    run_ = [](Callback& self, const RawAnswer* answer, Callback* to) {
+      auto& stored = *std::launder(reinterpret_cast<Stored*>(self.state_));
+      if (answer != nullptr) stored(*answer);
+      if (to != nullptr) ::new (static_cast<void*>(to->state_)) Stored(std::move(stored));
+      stored.~Stored();
+    };
+  }
+  Callback(Callback&& other) noexcept { *this = std::move(other); }
+  Callback& operator=(Callback&& other) noexcept {
+    clear();
+    if (other.run_ != nullptr) other.run_(other, nullptr, this);
+    run_ = std::exchange(other.run_, nullptr);
+    return *this;
+  }
+  ~Callback() { clear(); }
+
+  explicit operator bool() const noexcept { return run_ != nullptr; }
+  // Runs the function and destroys it.
+  void finish(const RawAnswer& answer) {
+    if (auto* run = std::exchange(run_, nullptr)) run(*this, &answer, nullptr);
+  }
+  void clear() noexcept {
+    if (auto* run = std::exchange(run_, nullptr)) run(*this, nullptr, nullptr);
+  }
+
+ private:
+  void (*run_)(Callback& self, const RawAnswer* answer, Callback* to) = nullptr;
+  alignas(16) std::byte state_[kBytes];
+};
+
+// Room for one request in the link's ring. At most one claim per lane is open at a time; dropping it costs nothing.
+class CallClaim {
+ public:
+  CallClaim() noexcept = default;
+  CallClaim(CallClaim&& other) noexcept { *this = std::move(other); }
+  CallClaim& operator=(CallClaim&& other) noexcept;
+  ~CallClaim() {
+    if (link_ != nullptr) drop();
+  }
+
+  // Empty when the call was refused: status() says why, and send() makes a call that ends with it.
+  explicit operator bool() const noexcept { return payload_ != nullptr; }
+  [[nodiscard]] std::byte* payload() const noexcept { return payload_; }
+  [[nodiscard]] std::uint32_t payload_room() const noexcept { return room_; }
+
+ private:
+  friend class LinkState;
+  friend class LinkEnd;
+  void drop() noexcept;
+
+  LinkState* link_ = nullptr;
+  std::byte* payload_ = nullptr;
+  std::uint32_t room_ = 0;
+  std::uint32_t at_ = 0;
+  std::uint32_t pad_ = 0;
+  std::uint16_t method_ = 0;   // index within the bound service
+  ring::Lane lane_ = ring::Lane::normal;
+  Why refused_ = Why::none;
+};
+
+// A call that was sent (or refused): says what happens when it ends. Dropped without then(), its answer is ignored.
+class PendingCall {
+ public:
+  PendingCall(LinkState* link, std::uint64_t call, Why refused) noexcept : link_(link), call_(call), refused_(refused) {}
+  // `f(const RawAnswer&)` runs on the polling thread, in a later turn and never inside then().
+  template <class F>
+  void then(F&& f) noexcept {
+    Callback& row = callback();
+    row.emplace(std::forward<F>(f));
+  }
+
+ private:
+  [[nodiscard]] Callback& callback() noexcept;
+  LinkState* link_;
+  std::uint64_t call_;
+  Why refused_;
+};
+
+// A service as one client sees it: which index of the peer's method table each of its methods has. The link keeps it
+// and fills it anew whenever it reconnects.
+class Binding;
+
+// What a generated client calls. All of it is on the running path and allocates nothing.
+//
+//   method         index into ServiceDescription::methods
+//   payload_bytes  room wanted for the message
+Binding* bind(LinkState& link, const ServiceDescription& service);  // set-up; lives as long as the link
+[[nodiscard]] CallClaim claim_call(LinkState& link, const Binding& binding, std::uint32_t method,
+                                   std::uint32_t payload_bytes) noexcept;
+// Sends the claimed request with `payload_bytes` of message (0 with `too_big`: writing ran past the room).
+PendingCall send_call(CallClaim&& claim, std::uint32_t payload_bytes, CallOptions options) noexcept;
+// The same, and polls the link until the call ended. The reply's payload is put into `buffer`.
+Status wait_call(CallClaim&& claim, std::uint32_t payload_bytes, Wait wait, AnswerBuffer& buffer) noexcept;
+
+}  // namespace rpc
+
+class Dispatcher;
+
+// One connection to a service, which makes itself anew when the server comes back. Movable; calls go through
+// generated clients. Destroying it ends its calls with `cancelled`.
+class Link {
+ public:
+  explicit Link(std::unique_ptr<rpc::LinkState> state) noexcept;
+  Link(Link&&) noexcept;
+  Link& operator=(Link&&) noexcept;
+  ~Link();
+
+  // For generated clients.
+  [[nodiscard]] rpc::LinkState& state() const noexcept { return *state_; }
+
+ private:
+  std::unique_ptr<rpc::LinkState> state_;
+};
+
+}  // namespace taut

@@ -1,0 +1,95 @@
+// The server's side of one call. ServedCall is what generated code sees while the handler is being started;
+// RawReply is the duty to answer, which it turns into a typed taut::Reply<T> for the handler.
+//
+// Threads  the dispatcher's thread. A RawReply may be carried to another thread and comes back through
+//          Dispatcher::post(); dropped on another thread it is answered from the dispatcher's next turn.
+// Memory   neither allocates.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <string_view>
+
+#include "taut/base/clock.h"
+#include "taut/base/status.h"
+#include "taut/ring/lane.h"
+
+namespace taut::rpc {
+
+class LinkEnd;
+
+// The duty to answer one call, exactly once. Valid after its link and dispatcher are gone: sending is then a counter.
+// Dropped unsent it answers `aborted` (why: reply_dropped), or `internal` (why: handler_threw) while an exception flies.
+class RawReply {
+ public:
+  RawReply() noexcept = default;
+  RawReply(RawReply&& other) noexcept { *this = static_cast<RawReply&&>(other); }
+  RawReply& operator=(RawReply&& other) noexcept;
+  ~RawReply() {
+    if (end_ != nullptr) drop();
+  }
+
+  // Is there still an answer to give?
+  [[nodiscard]] explicit operator bool() const noexcept { return end_ != nullptr; }
+
+  // Room for an answer of `payload_bytes`, or null: larger than what was reserved at admission and than the ring has
+  // left, or the link is gone. The caller then calls refuse() or, when it does not care, lets the reply go.
+  [[nodiscard]] std::byte* claim(std::uint32_t payload_bytes) noexcept;
+  // Sends the claimed answer, of at most the claimed bytes. Ends the duty.
+  void send(std::uint32_t payload_bytes) noexcept;
+  // Answers with an error. Ends the duty. The text is cut to what fits beside a reply header.
+  void refuse(Code code, Why why, std::string_view text) noexcept;
+  // The answer did not fit: claim() gave null, or writing ran past the room. Ends the duty.
+  void refuse_too_big(std::uint32_t payload_bytes) noexcept;
+
+  // Until the caller's deadline; zero when it has passed, the longest duration when the caller set none.
+  [[nodiscard]] Nanoseconds left() const noexcept;
+  // How long the request lay in the ring before its handler started.
+  [[nodiscard]] Nanoseconds queued() const noexcept;
+
+ private:
+  friend class LinkEnd;
+  void drop() noexcept;
+
+  LinkEnd* end_ = nullptr;
+  std::uint64_t call_ = 0;
+  Ticks sent_ = 0;          // the caller's stamp
+  Ticks started_ = 0;       // when it was taken from the ring
+  std::uint32_t budget_ = 0;
+  std::uint32_t bound_ = 0;         // bytes of ring reserved for the answer, a multiple of 64
+  std::uint16_t method_ = 0;
+  ring::Lane lane_ = ring::Lane::normal;
+};
+
+// A request that passed deadline and admission, on its way into the handler. Lives until serve() returns.
+class ServedCall {
+ public:
+  ServedCall(std::span<const std::byte> payload, RawReply reply, ring::Taken* taken, std::uint64_t end) noexcept
+      : payload_(payload), reply_(static_cast<RawReply&&>(reply)), taken_(taken), end_(end) {}
+
+  // The request's payload, 16-aligned. A private copy when it is small or the link checks copies; in place otherwise.
+  [[nodiscard]] std::span<const std::byte> payload() const noexcept { return payload_; }
+
+  // To be called when the check passed, directly before the handler: stores the mark that tells a survivor which calls
+  // may have run.
+  void taken() noexcept {
+    // Relaxed and a compiler barrier: a killed thread has executed a prefix of its program (docs/memory-model.md, taken).
+    taken_->position.store(end_, std::memory_order_relaxed);
+    std::atomic_signal_fence(std::memory_order_seq_cst);
+  }
+
+  // The duty to answer moves to the caller. Without this call it is answered when the ServedCall goes.
+  [[nodiscard]] RawReply reply() noexcept { return static_cast<RawReply&&>(reply_); }
+
+  // The payload is not a valid message of the method's request type.
+  void refuse_bad_message(std::string_view text) noexcept { reply_.refuse(Code::invalid_argument, Why::bad_message, text); }
+
+ private:
+  std::span<const std::byte> payload_;
+  RawReply reply_;
+  ring::Taken* taken_;
+  std::uint64_t end_;
+};
+
+}  // namespace taut::rpc
