@@ -1,0 +1,70 @@
+// Everything that is not the running path: descriptors that become ready (accepting, handshakes, bells, pidfds) and
+// timers. By default a dispatcher polls it about once a millisecond; a user may give it a thread of its own.
+//
+// Threads  add(), remove(), poll() and every Source belong to the one thread that polls.
+// Memory   allocates.
+// Waits    poll() waits as long as it is told.
+#pragma once
+
+#include <sys/epoll.h>
+
+#include <atomic>
+#include <chrono>
+#include <cstdint>
+#include <memory>
+#include <unordered_map>
+#include <vector>
+
+#include "taut/base/clock.h"
+#include "taut/base/result.h"
+
+namespace taut::rpc {
+
+class ControlPlane {
+ public:
+  class Source {
+   public:
+    virtual ~Source() = default;
+    // The descriptor has these epoll events. A source may remove itself or others here.
+    virtual void on_ready(int fd, std::uint32_t events) = 0;
+    // The time asked for by call_at() came.
+    virtual void on_time() {}
+  };
+
+  static Result<std::unique_ptr<ControlPlane>> create();
+  ~ControlPlane();
+  ControlPlane(const ControlPlane&) = delete;
+  ControlPlane& operator=(const ControlPlane&) = delete;
+
+  // Watches `fd` (level-triggered) until remove(fd); neither owns the descriptor nor the source.
+  Result<void> add(int fd, std::uint32_t events, Source& source);
+  void remove(int fd) noexcept;
+  // Calls source.on_time() once, at the first poll after `when`; a later call replaces the time.
+  void call_at(std::chrono::steady_clock::time_point when, Source& source);
+  void forget(Source& source) noexcept;
+
+  // Handles what is ready, waiting at most `wait` (0: not at all) and at most until the next timer. Returns how many.
+  // One system call when nothing is ready.
+  int poll(Nanoseconds wait);
+
+  // Wakes a poll() that waits. From any thread; async-signal-safe.
+  void wake() noexcept;
+
+  // Room for the loop of a thread of its own: polls until stop() was called from any thread.
+  void run();
+  void stop() noexcept;
+
+ private:
+  ControlPlane() = default;
+  struct Timer {
+    std::chrono::steady_clock::time_point when;
+    Source* source;
+  };
+  int epoll_ = -1;
+  int wake_ = -1;   // an eventfd of this process alone: a shared one could be made to block
+  std::atomic<bool> stop_{false};
+  std::unordered_map<int, Source*> sources_;
+  std::vector<Timer> timers_;
+};
+
+}  // namespace taut::rpc

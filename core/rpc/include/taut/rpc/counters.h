@@ -1,0 +1,42 @@
+// What one end of a link counts, in lines of its own segment that only it writes and anyone allowed may read.
+//
+// Threads  written by the end's thread; read by any process.
+#pragma once
+
+#include <cstddef>
+
+#include "taut/base/cache_line.h"
+#include "taut/ring/native_memory.h"
+
+namespace taut::rpc {
+
+// One writer, so an increment is a load and a store. Relaxed: a counter orders nothing.
+class Counter {
+ public:
+  void add(ring::u64 n = 1) noexcept {
+    value_.store(value_.load(std::memory_order_relaxed) + n, std::memory_order_relaxed);
+  }
+  [[nodiscard]] ring::u64 value() const noexcept { return value_.load(std::memory_order_relaxed); }
+
+ private:
+  ring::SharedWord value_;
+};
+
+// A region of kind `counters`. New counters are appended; readers take as many as the region's bytes hold.
+struct alignas(kSharedWordStride) Counters {
+  Counter calls_sent;         // requests committed to the ring
+  Counter calls_refused;      // refused before anything was sent
+  Counter answers_received;   // answers that ended a call here
+  Counter answers_late;       // answers to calls that had ended: timed out or cancelled
+  Counter calls_timed_out;
+  Counter requests_received;
+  Counter requests_refused;   // answered with an error before the handler ran
+  Counter requests_expired;   // of these: the deadline had passed in the ring
+  Counter answers_sent;
+  Counter answers_lost;       // the caller was gone when the handler answered
+  Counter bells_rung;         // system calls made to wake the peer
+  Counter slow_checks;        // messages that took the Verifier: another writer or schema
+};
+static_assert(sizeof(Counters) == 128 && std::is_standard_layout_v<Counters>);
+
+}  // namespace taut::rpc

@@ -1,0 +1,142 @@
+// The seam between the core and a transport. A transport makes two ends meet: it agrees on sizes, provides the memory
+// of the lanes, and reports the peer's death. Calls never pass through it: both ends run the same rings, and a
+// transport without shared memory moves records between rings in pump().
+//
+// Threads  Listeners and Connectors live on the thread that polls the ControlPlane; they hand finished links to the
+//          Inbox, which may belong to another thread. A Wire belongs to the dispatcher's thread.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include "taut/base/clock.h"
+#include "taut/base/log.h"
+#include "taut/base/result.h"
+#include "taut/ring/lane.h"
+#include "taut/ring/ring.h"
+#include "taut/rpc/control_plane.h"
+#include "taut/rpc/counters.h"
+#include "taut/rpc/method_table.h"
+#include "taut/rpc/url.h"
+
+namespace taut::rpc {
+
+// How larger records of the peer are read. Small ones (<= 256 bytes) are always copied before they are checked.
+enum class Check : std::uint8_t {
+  in_place = 0,  // guards against bugs of the peer
+  copy = 1,      // guards against a peer that rewrites its bytes after the check
+};
+
+// Options of a link; each can stand in a URL under the same name.
+struct LinkOptions {
+  std::uint32_t ring_bytes = 64 * 1024;          // URL: ring
+  std::uint32_t urgent_ring_bytes = 8 * 1024;    // URL: urgent_ring
+  std::uint32_t inflight = 64;                   // calls the client may have unanswered; URL: inflight
+  std::uint32_t reply_bytes_max = 4096;          // room for answers whose schema sets no bound; URL: reply_max
+  Check check = Check::in_place;                 // URL: check=in_place|copy
+  bool schema_exact = false;                     // URL: schema=exact
+  Nanoseconds timeout = std::chrono::seconds(1); // of a call that names none; URL: timeout
+  Nanoseconds connect_timeout = std::chrono::seconds(1);  // URL: connect_timeout
+};
+// Reads the options of `url` over `defaults`; refuses unknown names and impossible values, and a ring that cannot keep
+// its promises: 64 x inflight + 2 x (ring/4) > ring.
+Result<LinkOptions> read_options(const Url& url, const LinkOptions& defaults);
+
+// What both ends agreed on.
+struct Agreement {
+  std::array<ring::Shape, ring::kLaneCount> out;  // rings that this side writes
+  std::array<ring::Shape, ring::kLaneCount> in;
+  std::uint32_t calls_out_max = 0;  // unanswered calls that the peer grants this side
+  std::uint32_t calls_in_max = 0;   // and this side grants the peer
+  std::uint32_t reply_bytes_max = 4096;
+  Check check = Check::in_place;
+  ClockSource clock = ClockSource::monotonic;  // of the stamps on this link
+  std::uint64_t link_id = 0;
+  int peer_pid = 0;                 // for people: death is never judged by it
+  MethodTable peer_methods;         // what this side may call; empty on a server's end
+};
+
+// Why a link ended.
+struct LinkEnded {
+  Why why;            // peer_died: proven by its pidfd; peer_closed; peer_violation; link_closed
+  std::string text;
+};
+
+// One end of one link, as its transport holds it. Keeps the memory mapped as long as it lives.
+class Wire {
+ public:
+  virtual ~Wire() = default;
+  [[nodiscard]] virtual const Agreement& agreement() const noexcept = 0;
+  [[nodiscard]] virtual const ring::LaneMemory& lane(ring::Lane) const noexcept = 0;
+  [[nodiscard]] virtual Counters& counters() noexcept = 0;
+  // The board of the peer's dispatcher; null: it never sleeps.
+  [[nodiscard]] virtual const ring::SharedWord* peer_board() const noexcept { return nullptr; }
+  // The halt word of the service; null where there is none. Not zero: halted.
+  [[nodiscard]] virtual const ring::SharedWord* halt_word() const noexcept { return nullptr; }
+  // Wakes a sleeping peer. One system call that never blocks.
+  virtual void ring_bell() noexcept {}
+  // For transports whose rings are not shared: moves records from and to the peer; returns how many. Once a turn.
+  [[nodiscard]] virtual bool needs_pump() const noexcept { return false; }
+  virtual int pump(Ticks /*now*/) noexcept { return 0; }
+  // Says goodbye and lets go of descriptors. The memory stays until the Wire is destroyed.
+  virtual void close() noexcept = 0;
+};
+
+// Where listeners and connectors put what happened. Any thread; the dispatcher takes it in its next turn.
+class Inbox {
+ public:
+  virtual ~Inbox() = default;
+  // `listener` or `connector` is the id that the dispatcher gave; a link keeps the id of its Wire object's address.
+  virtual void link_up(std::uint64_t endpoint, std::unique_ptr<Wire> wire) = 0;
+  virtual void link_ended(std::uint64_t endpoint, std::uint64_t link_id, LinkEnded ended) = 0;
+  virtual void connect_failed(std::uint64_t endpoint, Error error) = 0;
+  virtual void log(Severity, std::string_view) = 0;
+};
+
+// What a listener needs to know of its dispatcher.
+struct ListenContext {
+  std::uint64_t endpoint;                 // names this listener in the Inbox
+  ControlPlane& control;
+  Inbox& inbox;
+  int board_fd = -1;                      // the dispatcher's board, to be passed to peers
+  const MethodTable& methods;             // outlives the listener
+  std::vector<const ServiceDescription*> services;  // for tools that ask for the schema
+  LinkOptions limits;                     // what the server allows at most
+  Clock clock;
+};
+struct ConnectContext {
+  std::uint64_t endpoint;
+  ControlPlane& control;
+  Inbox& inbox;
+  int board_fd = -1;
+  LinkOptions options;
+  Clock clock;
+};
+
+// Accepts links until it is destroyed; the links it made live on.
+class Acceptor {
+ public:
+  virtual ~Acceptor() = default;
+  [[nodiscard]] virtual const std::string& url() const noexcept = 0;
+};
+
+// Makes one link at a time: attempt() ends in link_up() or connect_failed().
+class Connector {
+ public:
+  virtual ~Connector() = default;
+  virtual void attempt() = 0;
+};
+
+class Transport {
+ public:
+  virtual ~Transport() = default;
+  [[nodiscard]] virtual std::string_view scheme() const noexcept = 0;
+  virtual Result<std::unique_ptr<Acceptor>> listen(const Url&, ListenContext) = 0;
+  virtual Result<std::unique_ptr<Connector>> connect(const Url&, ConnectContext) = 0;
+};
+
+}  // namespace taut::rpc
