@@ -35,6 +35,7 @@ using u64 = std::uint64_t;
 // Records begin on 64-byte steps. A step is a line, and it is format: it does not follow the machine.
 inline constexpr u32 kStep = 64;
 constexpr u32 up(u32 bytes) noexcept { return (bytes + (kStep - 1)) & ~(kStep - 1); }
+constexpr u64 up(u64 bytes) noexcept { return (bytes + (kStep - 1)) & ~u64{kStep - 1}; }
 
 enum class Kind : u8 {
   none = 0,

@@ -61,33 +61,29 @@ class Writer {
 
   // Room for a record of `bytes` with its header, leaving `reserve` bytes free behind it.
   // At most one claim may be open.
-  Claim claim(u32 bytes, u32 reserve = 0) noexcept {
-    const u32 room = up(bytes);
-    if (bytes == 0 || room > ring_bytes() / 4 || room < bytes) return {.refusal = Refusal::too_big};
-    const u32 at = offset(pos_);
-    const u32 left = ring_bytes() - at;
-    const u32 pad = room <= left ? 0 : left;
-    const u64 needed = u64{pad} + room + kStep + reserve;
-    if (pos_ + needed - seen_ > ring_bytes()) {
-      if (const Refusal refusal = refresh(needed); refusal != Refusal::none) return {.refusal = refusal};
+  [[gnu::always_inline]] Claim claim(u32 bytes, u32 reserve = 0) noexcept {
+    const u64 room = up(u64{bytes});
+    // One comparison for the usual case: `runway_` is within every limit that claim_slowly() knows.
+    if (room + kStep + reserve <= runway_) [[likely]] {
+      return {.at = offset(pos_), .room = static_cast<u32>(room), .pad = 0, .refusal = Refusal::none};
     }
-    touch(pos_ + pad + room + kStep);
-    return {.at = pad == 0 ? at : 0, .room = room, .pad = pad, .refusal = Refusal::none};
+    return claim_slowly(bytes, reserve);
   }
 
   // Commits the record of `claim` with this head, whose bytes may be fewer than were claimed.
   // Every byte behind the head word must be in place.
-  void send(const Claim& claim, Head head) noexcept {
-    const u32 room = up(head.bytes());
+  [[gnu::always_inline]] void send(const Claim& claim, Head head) noexcept {
+    const u32 advance = claim.pad + up(head.bytes());
     // Always, also after a shrink: keeps I2. Relaxed, since the commit below releases it.
-    memory_.store_head(offset(pos_ + claim.pad + room), 0, Order::relaxed);
-    if (claim.pad != 0) {
+    memory_.store_head(offset(pos_ + advance), 0, Order::relaxed);
+    if (claim.pad != 0) [[unlikely]] {
       // The pad leads the reader to the record, so it is committed last; until then the record is not reachable.
       memory_.store_head(claim.at, head.word, Order::relaxed);
       head = Head::make(claim.pad, Kind::pad);
     }
     commit(offset(pos_), head.word);
-    pos_ += claim.pad + room;
+    pos_ += advance;
+    runway_ -= advance;
   }
 
   // Between begin_batch() and end_batch() nothing that was sent is visible; end_batch() shows it all with one store.
@@ -114,8 +110,32 @@ class Writer {
  private:
   [[nodiscard]] u32 offset(u64 position) const noexcept { return static_cast<u32>(position) & mask_; }
 
+  [[gnu::noinline]] Claim claim_slowly(u32 bytes, u32 reserve) noexcept {
+    const u32 room = up(bytes);
+    if (bytes == 0 || room > ring_bytes() / 4 || room < bytes) return {.refusal = Refusal::too_big};
+    const u32 at = offset(pos_);
+    const u32 left = ring_bytes() - at;
+    const u32 pad = room <= left ? 0 : left;
+    const u64 needed = u64{pad} + room + kStep + reserve;
+    if (pos_ + needed - seen_ > ring_bytes()) {
+      if (const Refusal refusal = refresh(needed); refusal != Refusal::none) return {.refusal = refusal};
+    }
+    touch(pos_ + pad + room + kStep);
+    runway_ = pad != 0 ? pad + room : runway(left);  // behind a pad every limit lies elsewhere: look again
+    return {.at = pad == 0 ? at : 0, .room = room, .pad = pad, .refusal = Refusal::none};
+  }
+
+  // How far the next claims may go without asking again: up to the end of the ring, to what the reader released, to
+  // what was announced as touched, and never for a record above a quarter.
+  [[nodiscard]] u64 runway(u32 left_in_ring) const noexcept {
+    const u64 limits[] = {left_in_ring, seen_ + ring_bytes() - pos_, touched_ - pos_, ring_bytes() / 4};
+    u64 least = limits[0];
+    for (const u64 limit : limits) least = limit < least ? limit : least;
+    return least;
+  }
+
   // Reads how far the reader released, which is a hint of the other process: it must lie in [seen, pos].
-  Refusal refresh(u64 needed) noexcept {
+  [[gnu::noinline]] Refusal refresh(u64 needed) noexcept {
     // sync(released): pairs with the release in Reader::publish(). What the reader read before it published is over,
     // so its bytes may be written again.
     const u64 released = memory_.load_released(Order::acquire);
@@ -134,7 +154,7 @@ class Writer {
     memory_.fence(Order::release);
   }
 
-  void commit(u32 at, u64 word) noexcept {
+  [[gnu::always_inline]] void commit(u32 at, u64 word) noexcept {
     if (batching_ && held_word_ == 0) {
       held_at_ = at;
       held_word_ = word;
@@ -150,6 +170,7 @@ class Writer {
   u64 pos_;
   u64 seen_;     // the reader's counter, as last read and found possible
   u64 touched_;
+  u64 runway_ = 0;  // bytes from pos_ that need no further question
   u64 held_word_ = 0;
   u32 held_at_ = 0;
   bool batching_ = false;
@@ -161,32 +182,30 @@ template <class Memory>
 class Reader {
  public:
   Reader(Memory memory, Shape shape) noexcept
-      : memory_(memory), mask_(shape.ring_bytes - 1), cursor_(shape.first), rpos_(shape.first), published_(shape.first) {
+      : memory_(memory),
+        mask_(shape.ring_bytes - 1),
+        bytes_max_(shape.record_bytes_max() - kHeaderMin + 1),
+        cursor_(shape.first),
+        rpos_(shape.first),
+        published_(shape.first) {
     memory_.store_released(published_, Order::relaxed);  // before the link is announced: nobody reads yet
   }
 
   // The next record, or none. The bytes stay in place until release(); a caller may read several before it
   // releases the first. After a violation there is no next record: violated() says so.
-  Record next() noexcept {
-    // sync(commit): pairs with the release in Writer::commit().
-    Head head{memory_.load_head(offset(cursor_), Order::acquire)};
-    if (!head) return {};
-    if (head.kind() == Kind::pad) {
-      const u32 at = offset(cursor_);
-      if (at == 0 || head.bytes() != ring_bytes() - at || violated_) return violation();
-      cursor_ += head.bytes();
-      // sync(commit): the record was stored before its pad was released, so it is here; only a lying writer leaves 0.
-      head.word = memory_.load_head(0, Order::acquire);
-      if (!head || head.kind() == Kind::pad) return violation();
-    }
+  [[gnu::always_inline]] Record next() noexcept {
     const u32 at = offset(cursor_);
+    // sync(commit): pairs with the release in Writer::commit().
+    const Head head{memory_.load_head(at, Order::acquire)};
+    if (!head) return {};
     const u32 bytes = head.bytes();
-    if (bytes < kHeaderMin || bytes > ring_bytes() / 4 || up(bytes) > ring_bytes() - at || !known(head.kind_byte()) ||
-        violated_) {
-      return violation();
+    // The usual kinds, of a possible size, not across the end (I3): `bytes_max_` is 0 behind a violation.
+    if (u8(head.kind_byte() - u8(Kind::request)) < kKindCount - u8(Kind::request) && bytes - kHeaderMin < bytes_max_ &&
+        at + up(bytes) <= ring_bytes()) [[likely]] {
+      cursor_ += up(bytes);
+      return {head, at, cursor_};
     }
-    cursor_ += up(bytes);
-    return {head, at, cursor_};
+    return next_slowly(head);
   }
 
   // Gives back everything before `end`, in ring order. The writer hears of it a quarter of the ring later, or at idle().
@@ -209,7 +228,7 @@ class Reader {
   // Whether a record waits; for a reader about to sleep, behind the fence of announce_sleep() (board.h).
   [[nodiscard]] bool waiting() const noexcept { return memory_.load_head(offset(cursor_), Order::relaxed) != 0; }
 
-  [[nodiscard]] bool violated() const noexcept { return violated_; }
+  [[nodiscard]] bool violated() const noexcept { return bytes_max_ == 0; }
   [[nodiscard]] u64 position() const noexcept { return rpos_; }
   [[nodiscard]] u32 ring_bytes() const noexcept { return mask_ + 1; }
   [[nodiscard]] Memory& memory() noexcept { return memory_; }
@@ -217,21 +236,39 @@ class Reader {
  private:
   [[nodiscard]] u32 offset(u64 position) const noexcept { return static_cast<u32>(position) & mask_; }
 
+  // A pad, a kind that may be skipped, or a lie.
+  [[gnu::noinline]] Record next_slowly(Head head) noexcept {
+    if (head.kind() == Kind::pad) {
+      const u32 at = offset(cursor_);
+      if (at == 0 || head.bytes() != ring_bytes() - at || violated()) return violation();
+      cursor_ += head.bytes();
+      // sync(commit): the record was stored before its pad was released, so it is here; only a lying writer leaves 0.
+      head.word = memory_.load_head(0, Order::acquire);
+    }
+    const u32 at = offset(cursor_);
+    const u32 bytes = head.bytes();
+    if (bytes - kHeaderMin >= bytes_max_ || up(bytes) > ring_bytes() - at || !known(head.kind_byte())) {
+      return violation();
+    }
+    cursor_ += up(bytes);
+    return {head, at, cursor_};
+  }
+
   static constexpr bool known(u8 kind) noexcept {
     return (kind >= static_cast<u8>(Kind::request) && kind < kKindCount) || (kind & kKindMayBeSkipped) != 0;
   }
 
   Record violation() noexcept {
-    violated_ = true;
+    bytes_max_ = 0;
     return {};
   }
 
   Memory memory_;
   u32 mask_;
+  u32 bytes_max_;  // most bytes of a record beyond the shortest header, plus one; 0 behind a violation
   u64 cursor_;     // the next head to load
   u64 rpos_;       // the first byte not yet released
   u64 published_;  // as the writer knows it
-  bool violated_ = false;
 };
 
 }  // namespace taut::ring
