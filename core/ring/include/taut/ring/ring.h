@@ -96,11 +96,10 @@ class Writer {
     held_word_ = 0;
   }
 
-  // Bytes that could be claimed, as one record and its pad, beyond what is reserved; asks the reader's counter anew.
-  // Answers 0 when that counter is impossible: the next claim then says violation.
-  [[nodiscard]] u64 free_bytes() noexcept {
-    if (refresh(0) == Refusal::violation) return 0;
-    return ring_bytes() - kStep - (pos_ - seen_);
+  // Would `bytes` more, beyond the one line that is always kept, still be free? Asks the reader's counter only when
+  // the last answer of it says no. False also when that counter is impossible: the next claim then says violation.
+  [[nodiscard]] bool has_free(u64 bytes) noexcept {
+    return pos_ + kStep + bytes - seen_ <= ring_bytes() || refresh(kStep + bytes) == Refusal::none;
   }
 
   [[nodiscard]] u64 position() const noexcept { return pos_; }

@@ -50,7 +50,7 @@ Result<LinkOptions> read_options(const Url& url, const LinkOptions& defaults);
 struct Agreement {
   std::array<ring::Shape, ring::kLaneCount> out;  // rings that this side writes
   std::array<ring::Shape, ring::kLaneCount> in;
-  std::uint32_t calls_out_max = 0;  // unanswered calls that the peer grants this side
+  std::uint32_t calls_out_max = 0;  // per lane: unanswered calls that the peer grants this side
   std::uint32_t calls_in_max = 0;   // and this side grants the peer
   std::uint32_t reply_bytes_max = 4096;
   Check check = Check::in_place;

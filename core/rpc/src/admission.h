@@ -1,0 +1,53 @@
+// Room for answers, promised when a request is admitted (docs/design.md, "Space"). One line per granted call is reserved
+// from the start; a longer bound is reserved at admission and given back when the answer was sent.
+//
+// I8  free >= sum + largest after each admission and each ordinary claim, where sum = 64 x granted + extra.
+#pragma once
+
+#include <algorithm>
+
+#include "taut/ring/ring.h"
+
+namespace taut::rpc {
+
+class Admission {
+ public:
+  explicit Admission(ring::u32 granted) noexcept : granted_(granted) {}
+
+  // What an ordinary claim (anything but an answer) must leave free.
+  [[nodiscard]] ring::u32 reserve() const noexcept { return ring::kStep * granted_ + extra_ + largest_; }
+  // Admitted and not yet answered.
+  [[nodiscard]] ring::u32 open() const noexcept { return open_; }
+
+  // Counts one more request; false: the peer uses more than it was granted.
+  [[nodiscard]] bool enter() noexcept { return ++open_ <= granted_; }
+
+  // Reserves `bound` bytes of ring for the answer of a request that has entered; false: they cannot be promised.
+  template <class Writer>
+  [[nodiscard]] bool promise(Writer& out, ring::u32 bound) noexcept {
+    if (bound <= ring::kStep) return true;  // its line was reserved from the start, and one line never needs a pad
+    const ring::u32 extra = extra_ + bound - ring::kStep;
+    const ring::u32 largest = std::max(largest_, bound);
+    const ring::u32 sum = ring::kStep * granted_ + extra;
+    if (sum > out.ring_bytes() / 2 || !out.has_free(sum + largest)) return false;  // ring/2 = S - 2M
+    extra_ = extra;
+    largest_ = largest;
+    return true;
+  }
+
+  // The answer was sent, or never will be.
+  void leave(ring::u32 bound) noexcept {
+    --open_;
+    if (bound > ring::kStep) extra_ -= bound - ring::kStep;
+    // The largest of those that are left is not tracked one by one: it is kept, too large, until none is left.
+    if (open_ == 0) largest_ = 0;
+  }
+
+ private:
+  ring::u32 granted_;
+  ring::u32 open_ = 0;
+  ring::u32 extra_ = 0;
+  ring::u32 largest_ = 0;
+};
+
+}  // namespace taut::rpc

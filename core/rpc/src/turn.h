@@ -1,0 +1,64 @@
+// What the ends of one dispatcher share while it turns: the clock, the thread, and what is due at the end of the turn.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <mutex>
+#include <string>
+#include <vector>
+
+#include "taut/base/clock.h"
+#include "taut/base/log.h"
+#include "taut/base/thread.h"
+#include "taut/ring/board.h"
+
+namespace taut::rpc {
+
+class LinkEnd;
+
+inline constexpr Ticks kNever = ~Ticks{0};
+
+struct Turn {
+  explicit Turn(Clock with_clock) : clock(with_clock), now(clock.now()) {
+    step_ticks_q16 = static_cast<std::uint64_t>(clock.ticks_per_ns() * 16.0 * 65536.0);
+  }
+
+  Clock clock;
+  // Refreshed on empty polls and every few records, never between a hit and its handler.
+  Ticks now;
+  std::uint64_t step_ticks_q16;  // ticks of one budget step of 16 ns, in 1/65536
+  bool inside = false;           // within Dispatcher::poll(): stamps come from `now`, bells are rung at its end
+  bool calling_user = false;     // a handler or callback runs: waits are refused
+  bool waiting = false;          // inside a wait: no callback may run
+  Ticks earliest_deadline = kNever;  // of all pending calls, or earlier
+
+  // Ends that sent something in this turn: their batches and bells are due when it is over.
+  std::vector<LinkEnd*> due;
+
+  // The thread that polls; null until the first poll.
+  ThreadId owner = nullptr;
+  std::string owner_name;
+
+  LogCallback log = log_to_stderr;
+
+  // Replies that were dropped on other threads, and those that outlive the dispatcher. See reply_home.cpp.
+  struct ForeignDrop {
+    LinkEnd* end;
+    std::uint64_t call;
+    std::uint32_t bound;
+    std::uint8_t lane;
+    bool wrong_thread;
+  };
+  std::mutex foreign_mutex;
+  std::vector<ForeignDrop> foreign;
+  std::atomic<bool> foreign_waiting{false};
+  std::atomic<bool> gone{false};  // the dispatcher was destroyed
+
+  [[nodiscard]] bool on_owner() const noexcept { return this_thread() == owner; }
+  [[nodiscard]] Ticks stamp() const noexcept { return inside ? now : clock.now(); }
+  [[nodiscard]] std::uint64_t budget_ticks(std::uint32_t budget) const noexcept {
+    return (std::uint64_t{budget} * step_ticks_q16) >> 16;
+  }
+};
+
+}  // namespace taut::rpc
