@@ -1,16 +1,23 @@
 # What this tree builds beside its layers: the programs, the examples and the tests. A folder's CMake file names
 # sources by hand and calls one of these; where things land and how a hang ends is decided here, once.
 
-# taut_add_program(NAME SOURCES ... [LINKS ...])
+# taut_add_program(NAME SOURCES ... [LINKS ...] [EXPORT_NAME name])
 #
-# A program people run, at build/PRESET/NAME, and installed.
+# A program people run, at build/PRESET/NAME, and installed. With EXPORT_NAME other projects can run it while they
+# build, as taut::name (the stub generator); in this tree taut::name is an alias of it.
 function(taut_add_program name)
-  cmake_parse_arguments(PARSE_ARGV 1 arg "" "" "SOURCES;LINKS")
+  cmake_parse_arguments(PARSE_ARGV 1 arg "" "EXPORT_NAME" "SOURCES;LINKS")
   taut_check_arguments(taut_add_program ${name})
   add_executable(${name} ${arg_SOURCES})
   target_link_libraries(${name} PRIVATE ${arg_LINKS})
   set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY "${PROJECT_BINARY_DIR}")
-  set_property(GLOBAL APPEND PROPERTY TAUT_PROGRAMS ${name})
+  if(arg_EXPORT_NAME)
+    add_executable(taut::${arg_EXPORT_NAME} ALIAS ${name})
+    set_target_properties(${name} PROPERTIES EXPORT_NAME ${arg_EXPORT_NAME})
+    set_property(GLOBAL APPEND PROPERTY TAUT_EXPORTED_PROGRAMS ${name})
+  else()
+    set_property(GLOBAL APPEND PROPERTY TAUT_PROGRAMS ${name})
+  endif()
 endfunction()
 
 # taut_add_example(NAME SOURCES ... [LINKS ...])
@@ -54,24 +61,38 @@ function(taut_add_script_test name)
   set_tests_properties(${name} PROPERTIES ${properties} SKIP_RETURN_CODE 77)
 endfunction()
 
-# taut_add_compile_fail_test(NAME SOURCE file.cpp EXPECT text [LINKS ...])
+# taut_add_compile_fail_test(NAME SOURCE file.cpp EXPECT text [LINKS ...] [AS layer])
 #
-# The source must not compile, and the compiler must say EXPECT (plain text, part of one line). With TAUT_CORRECTED
-# defined the same source must compile, so that it cannot fail for a reason other than the one it is about.
+# The source must not compile, and the compiler must say EXPECT (plain text, part of one line, the same for g++ and
+# clang). With TAUT_CORRECTED defined the same source must compile, so that it cannot fail for a reason other than the
+# one it is about. It sees what LINKS bring, or with AS exactly what the sources of that layer see.
 function(taut_add_compile_fail_test name)
-  cmake_parse_arguments(PARSE_ARGV 1 arg "RUN_SERIAL" "SOURCE;EXPECT" "LINKS")
-  # Never built: it only collects the include paths and definitions that the linked targets bring.
-  set(usage taut_usage_of_${name})
-  add_library(${usage} INTERFACE)
-  target_link_libraries(${usage} INTERFACE ${arg_LINKS})
-  set(includes $<TARGET_PROPERTY:${usage},INTERFACE_INCLUDE_DIRECTORIES>)
-  set(definitions $<TARGET_PROPERTY:${usage},INTERFACE_COMPILE_DEFINITIONS>)
+  cmake_parse_arguments(PARSE_ARGV 1 arg "RUN_SERIAL" "SOURCE;EXPECT;AS" "LINKS")
+  if(arg_UNPARSED_ARGUMENTS OR NOT arg_SOURCE OR NOT arg_EXPECT)
+    message(FATAL_ERROR
+      "taut_add_compile_fail_test(${name}): needs SOURCE and EXPECT, and does not know \"${arg_UNPARSED_ARGUMENTS}\"")
+  endif()
+  cmake_path(ABSOLUTE_PATH arg_SOURCE)
+  set(seen_by "${arg_AS}")
+  set(prefix "")
+  if(NOT arg_AS)
+    # Never built: it only collects what the linked targets bring.
+    set(seen_by taut_usage_of_${name})
+    add_library(${seen_by} INTERFACE)
+    target_link_libraries(${seen_by} INTERFACE ${arg_LINKS})
+  endif()
+  get_target_property(type ${seen_by} TYPE)
+  if(type STREQUAL "INTERFACE_LIBRARY")
+    set(prefix INTERFACE_)
+  endif()
+  set(includes $<TARGET_PROPERTY:${seen_by},${prefix}INCLUDE_DIRECTORIES>)
+  set(definitions $<TARGET_PROPERTY:${seen_by},${prefix}COMPILE_DEFINITIONS>)
   separate_arguments(flags NATIVE_COMMAND "${CMAKE_CXX_FLAGS}")
   add_test(NAME ${name} COMMAND
     "${CMAKE_COMMAND}" "-DEXPECT=${arg_EXPECT}" -P "${taut_cmake_dir}/TautCompileFail.cmake" --
     "${CMAKE_CXX_COMPILER}" ${CMAKE_CXX20_STANDARD_COMPILE_OPTION} ${flags} -fsyntax-only
     "$<$<BOOL:${includes}>:-I$<JOIN:${includes},;-I>>" "$<$<BOOL:${definitions}>:-D$<JOIN:${definitions},;-D>>"
-    "${CMAKE_CURRENT_SOURCE_DIR}/${arg_SOURCE}" COMMAND_EXPAND_LISTS)
+    "${arg_SOURCE}" COMMAND_EXPAND_LISTS)
   taut_test_properties(properties)
   set_tests_properties(${name} PROPERTIES ${properties})
 endfunction()
