@@ -1,14 +1,24 @@
-# taut_add_layer(NAME [SOURCES ...] HEADERS ... [LINKS ...] [PRIVATE_LINKS ...])
+# taut_add_layer(NAME [SOURCES ...] HEADERS ... [LINKS ...] [PRIVATE_LINKS ...] [HEADERS_OF ...])
 #
 # One layer: the target taut::NAME with its own include path, so that a header of a layer that is not linked
 # cannot be included. Headers are named relative to the layer's include/ folder, and each is compiled alone.
+#   LINKS          what its headers need; whoever links the layer gets it too
+#   PRIVATE_LINKS  what only its sources need, and the program must be linked with
+#   HEADERS_OF     packages of which only its sources include headers (Boost): an installed taut does not ask for them
+# Folders are added in dependency order: a layer must not see one that is registered after it, and a test holds that.
 function(taut_add_layer name)
-  cmake_parse_arguments(arg "" "" "SOURCES;HEADERS;LINKS;PRIVATE_LINKS" ${ARGN})
+  cmake_parse_arguments(PARSE_ARGV 1 arg "" "" "SOURCES;HEADERS;LINKS;PRIVATE_LINKS;HEADERS_OF")
+  if(arg_UNPARSED_ARGUMENTS OR NOT arg_HEADERS)
+    message(FATAL_ERROR "taut_add_layer(${name}): needs HEADERS, and does not know \"${arg_UNPARSED_ARGUMENTS}\"")
+  endif()
   set(target taut_${name})
   if(arg_SOURCES)
     add_library(${target} STATIC ${arg_SOURCES})
     set(scope PUBLIC)
     target_link_libraries(${target} PRIVATE ${arg_PRIVATE_LINKS})
+    foreach(package IN LISTS arg_HEADERS_OF)
+      target_link_libraries(${target} PRIVATE $<BUILD_INTERFACE:${package}>)
+    endforeach()
     set_target_properties(${target} PROPERTIES POSITION_INDEPENDENT_CODE ON)
   else()
     add_library(${target} INTERFACE)

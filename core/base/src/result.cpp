@@ -10,7 +10,7 @@ namespace {
 
 std::uint16_t copy_cut(char* to, std::size_t room, std::string_view from) noexcept {
   const std::size_t bytes = std::min(room, from.size());
-  std::memcpy(to, from.data(), bytes);
+  if (bytes != 0) std::memcpy(to, from.data(), bytes);  // an empty view may hold a null pointer
   return static_cast<std::uint16_t>(bytes);
 }
 
