@@ -121,66 +121,69 @@ class Callback {
   alignas(16) std::byte state_[kBytes];
 };
 
+struct BoundMethod;
+
 // Room for one request in the link's ring. At most one claim per lane is open at a time; dropping it costs nothing.
 class CallClaim {
  public:
   CallClaim() noexcept = default;
-  CallClaim(CallClaim&& other) noexcept { *this = std::move(other); }
-  CallClaim& operator=(CallClaim&& other) noexcept;
+  CallClaim(CallClaim&& other) noexcept
+      : link_(std::exchange(other.link_, nullptr)),
+        method_(other.method_),
+        payload_(std::exchange(other.payload_, nullptr)),
+        room_(other.room_),
+        refused_(other.refused_) {}
+  CallClaim& operator=(CallClaim&&) = delete;
   ~CallClaim() {
-    if (link_ != nullptr) drop();
+    if (payload_ != nullptr) drop();
   }
 
-  // Empty when the call was refused: status() says why, and send() makes a call that ends with it.
+  // Empty when the call was refused; send_call() then makes a call that ends with the reason.
   explicit operator bool() const noexcept { return payload_ != nullptr; }
   [[nodiscard]] std::byte* payload() const noexcept { return payload_; }
   [[nodiscard]] std::uint32_t payload_room() const noexcept { return room_; }
 
  private:
   friend class LinkState;
-  friend class LinkEnd;
+  CallClaim(LinkState* link, const BoundMethod* method, std::byte* payload, std::uint32_t room, Why refused) noexcept
+      : link_(link), method_(method), payload_(payload), room_(room), refused_(refused) {}
   void drop() noexcept;
 
   LinkState* link_ = nullptr;
+  const BoundMethod* method_ = nullptr;
   std::byte* payload_ = nullptr;
   std::uint32_t room_ = 0;
-  std::uint32_t at_ = 0;
-  std::uint32_t pad_ = 0;
-  std::uint16_t method_ = 0;   // index within the bound service
-  ring::Lane lane_ = ring::Lane::normal;
   Why refused_ = Why::none;
 };
 
 // A call that was sent (or refused): says what happens when it ends. Dropped without then(), its answer is ignored.
 class PendingCall {
  public:
-  PendingCall(LinkState* link, std::uint64_t call, Why refused) noexcept : link_(link), call_(call), refused_(refused) {}
-  // `f(const RawAnswer&)` runs on the polling thread, in a later turn and never inside then().
+  explicit PendingCall(Callback& callback) noexcept : callback_(&callback) {}
+  // `f(const RawAnswer&)` runs on the polling thread, in a later turn and never inside then(). To be called before
+  // the link is used again.
   template <class F>
   void then(F&& f) noexcept {
-    Callback& row = callback();
-    row.emplace(std::forward<F>(f));
+    callback_->emplace(std::forward<F>(f));
   }
 
  private:
-  [[nodiscard]] Callback& callback() noexcept;
-  LinkState* link_;
-  std::uint64_t call_;
-  Why refused_;
+  Callback* callback_;
 };
 
 // A service as one client sees it: which index of the peer's method table each of its methods has. The link keeps it
 // and fills it anew whenever it reconnects.
 class Binding;
 
-// What a generated client calls. All of it is on the running path and allocates nothing.
+// What a generated client calls. All but bind() is on the running path and allocates nothing.
 //
 //   method         index into ServiceDescription::methods
 //   payload_bytes  room wanted for the message
-Binding* bind(LinkState& link, const ServiceDescription& service);  // set-up; lives as long as the link
+Binding& bind(LinkState& link, const ServiceDescription& service);  // set-up; lives as long as the link
 [[nodiscard]] CallClaim claim_call(LinkState& link, const Binding& binding, std::uint32_t method,
                                    std::uint32_t payload_bytes) noexcept;
-// Sends the claimed request with `payload_bytes` of message (0 with `too_big`: writing ran past the room).
+// Sends the claimed request with `payload_bytes` of message; more than the claim's room says that writing ran past it,
+// and the call ends with `too_big`.
 PendingCall send_call(CallClaim&& claim, std::uint32_t payload_bytes, CallOptions options) noexcept;
 // The same, and polls the link until the call ended. The reply's payload is put into `buffer`.
 Status wait_call(CallClaim&& claim, std::uint32_t payload_bytes, Wait wait, AnswerBuffer& buffer) noexcept;

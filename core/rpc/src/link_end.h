@@ -1,0 +1,141 @@
+// One end of one link: two lanes in both directions, the calls it made, and the requests it has to answer. This is the
+// running path; it neither allocates, nor logs, nor makes a system call except to ring a sleeper's bell.
+//
+// Threads  the dispatcher's. Replies may come home from others: reply_home.cpp.
+// Owns     the wire, and through it the memory of the lanes.
+// Trust    everything that comes out of a ring is input of the peer. A peer that breaks the rules breaks its link:
+//          broken() says so, and the dispatcher closes it.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "admission.h"
+#include "pending_table.h"
+#include "served_methods.h"
+#include "taut/ring/lane.h"
+#include "taut/ring/ring.h"
+#include "taut/rpc/served_call.h"
+#include "taut/rpc/transport.h"
+#include "turn.h"
+
+namespace taut::rpc {
+
+class LinkEnd {
+ public:
+  // Records up to this size are copied before anything is read from them, for every peer.
+  static constexpr ring::u32 kCopyMax = 256;
+
+  // `served` is null on an end that only calls.
+  LinkEnd(std::shared_ptr<Turn> turn, std::unique_ptr<Wire> wire, std::shared_ptr<const ServedMethods> served);
+
+  // Handles at most `budget` records; returns how many.
+  int poll(int budget) noexcept;
+  // Shows what was sent inside the turn, and wakes the peer if it sleeps.
+  void end_turn() noexcept;
+  // Is there anything to read? For a dispatcher about to sleep, behind the fence of announce_sleep().
+  [[nodiscard]] bool waiting() const noexcept;
+
+  // --- calls of this side
+  struct Room {
+    std::byte* payload;
+    ring::u32 bytes;
+    Why refused;
+  };
+  [[nodiscard]] Room claim_request(ring::Lane lane, ring::u32 payload_bytes) noexcept;
+  void drop_request(ring::Lane lane) noexcept { lanes_[index(lane)].claim_open = false; }
+  // Sends what was claimed; `stamp + timeout` is when the call ends without an answer. Null: no row is free.
+  PendingTable::Row* send_request(ring::Lane lane, ring::u16 method, ring::u32 payload_bytes, ring::u32 budget,
+                                  Ticks timeout) noexcept;
+  // Reads on until the call has its answer, keeping what else arrives for the next poll(). False: nothing new.
+  enum class Found : std::uint8_t { nothing, something, answer };
+  [[nodiscard]] Found look_for(std::uint64_t call, Status& status, AnswerBuffer& buffer) noexcept;
+  // Ends the call here and now; its answer, should it come, is counted as late.
+  [[nodiscard]] Status give_up(std::uint64_t call, Code code, Why why, std::string_view text) noexcept;
+  // Ends every call whose deadline has passed; returns the next deadline.
+  Ticks expire(Ticks now) noexcept;
+
+  // --- the end of the link
+  // Hands out what the peer had still sent, then ends every call with the verdict that its marks allow.
+  void bury(const LinkEnded& ended) noexcept;
+  [[nodiscard]] bool broken() const noexcept { return !violation_.empty(); }
+  [[nodiscard]] const std::string& violation() const noexcept { return violation_; }
+  // Requests whose Reply is still held by somebody: the end must outlive them.
+  [[nodiscard]] bool held_by_replies() const noexcept {
+    return lanes_[0].admission.open() + lanes_[1].admission.open() != 0;
+  }
+
+  [[nodiscard]] Wire& wire() noexcept { return *wire_; }
+  [[nodiscard]] Turn& turn() noexcept { return *turn_; }
+  [[nodiscard]] Counters& counters() noexcept { return counters_; }
+
+  // For the dispatcher's list of links that are polled every turn.
+  std::uint32_t idle_polls = 0;
+  std::uint64_t endpoint = 0;
+  std::shared_ptr<LinkEnded> ended;  // set when the transport reported the end, until bury()
+
+ private:
+  friend class RawReply;
+  friend void answer_foreign_drops(Turn&) noexcept;
+  friend void leave_to_replies(std::unique_ptr<LinkEnd>) noexcept;
+
+  // A record that a wait read past: it is handled by the next poll, and released in ring order.
+  struct Kept {
+    ring::Record record;
+    bool handled;
+  };
+  struct LaneEnd {
+    LaneEnd(const ring::LaneMemory& memory, ring::Shape out_shape, ring::Shape in_shape, ring::u32 granted_in);
+    ring::Writer<ring::NativeWriterMemory> out;
+    ring::Reader<ring::NativeReaderMemory> in;
+    ring::Taken* taken;
+    const ring::Taken* peer_taken;
+    Admission admission;
+    ring::u32 calls_open = 0;   // grants in use: they come back when the answer is released
+    ring::u32 calls_max = 0;
+    bool claim_open = false;
+    ring::Claim claim;
+    std::vector<Kept> kept;
+    std::size_t kept_next = 0;
+  };
+
+  static constexpr std::size_t index(ring::Lane lane) noexcept { return static_cast<std::size_t>(lane); }
+  void handle(ring::Lane lane, const ring::Record& record, bool release) noexcept;
+  void serve(ring::Lane lane, const ring::Record& record, const std::byte* header, std::span<const std::byte> payload) noexcept;
+  void finish(ring::Lane lane, ring::Head head, const std::byte* header, std::span<const std::byte> payload) noexcept;
+  int poll_kept() noexcept;
+  void run_callback(PendingTable::Row& row, const RawAnswer& answer) noexcept;
+  [[nodiscard]] Status read_status(ring::Head head, std::span<const std::byte> payload) const noexcept;
+  [[nodiscard]] Ran verdict(const PendingTable::Row& row, bool dead) const noexcept;
+  std::span<const std::byte> take_in(LaneEnd& lane, const ring::Record& record, std::byte* copy, ring::u32 header_bytes) noexcept;
+  void sent() noexcept;
+  void broke(std::string text) noexcept;
+
+  // --- answers (reply.cpp)
+  std::byte* claim_answer(ring::Lane lane, ring::u32 payload_bytes, ring::u32 bound) noexcept;
+  void send_answer(ring::Lane lane, std::uint64_t call, ring::u32 payload_bytes, ring::u16 detail, ring::u32 bound) noexcept;
+  void refuse(ring::Lane lane, std::uint64_t call, ring::u32 bound, Code code, Ran ran, Why why, std::string_view text) noexcept;
+
+  std::shared_ptr<Turn> turn_keep_;
+  Turn* turn_;
+  std::unique_ptr<Wire> wire_;
+  Counters& counters_;
+  std::shared_ptr<const ServedMethods> served_keep_;
+  const ServedMethods* served_;
+  const ring::SharedWord* peer_board_;
+  const ring::SharedWord* halt_word_;
+  bool may_sleep_ = false;
+  bool copies_all_ = false;
+  bool due_ = false;
+  bool batching_ = false;
+  bool several_ = false;   // the last turn found several records: what this one sends is committed together
+  bool closed_ = false;
+  bool claim_reported_ = false;
+  LaneEnd lanes_[ring::kLaneCount];
+  PendingTable pending_;
+  std::unique_ptr<std::byte[]> large_copy_;
+  std::string violation_;
+};
+
+}  // namespace taut::rpc

@@ -1,0 +1,44 @@
+// How a request's method index becomes a call of generated code: one array, shared by all links of a listener.
+#pragma once
+
+#include <bit>
+#include <vector>
+
+#include "taut/ring/record.h"
+#include "taut/rpc/service.h"
+
+namespace taut::rpc {
+
+class ServedMethods {
+ public:
+  struct Method {
+    void (*serve)(Service& service, ServedCall& call) = nullptr;
+    Service* service = nullptr;
+    ring::u32 answer_bound = ring::kStep;  // ring bytes promised for an answer
+    bool oneway = false;
+    const MethodDescription* description = nullptr;
+  };
+
+  // Methods in the order of the services and of their descriptions: the order of the MethodTable.
+  ServedMethods(std::span<Service* const> services, ring::u32 reply_bytes_max) {
+    for (Service* service : services) {
+      for (const MethodDescription& method : service->description().methods) {
+        const ring::u32 payload = method.reply_bound != 0 ? method.reply_bound : reply_bytes_max;
+        methods_.push_back({method.serve, service, ring::up(ring::kHeaderMin + payload), method.oneway, &method});
+      }
+    }
+    count_ = static_cast<ring::u32>(methods_.size());
+    methods_.resize(std::bit_ceil(methods_.size() + 1));  // masking keeps a mispredicted index inside the array
+  }
+
+  [[nodiscard]] ring::u32 count() const noexcept { return count_; }
+  [[nodiscard]] const Method& operator[](ring::u32 index) const noexcept {
+    return methods_[index & (static_cast<ring::u32>(methods_.size()) - 1)];
+  }
+
+ private:
+  std::vector<Method> methods_;
+  ring::u32 count_ = 0;
+};
+
+}  // namespace taut::rpc
