@@ -1,0 +1,35 @@
+// Says whether this process is a child of the one that made the guard. One load, so that it can stand before every
+// use: links belong to the process that opened them, and their memory is not there in a child.
+//
+// Threads  forked(): any.
+// Memory   one page that the kernel wipes in a child (MADV_WIPEONFORK).
+#pragma once
+
+#include <cstdint>
+#include <utility>
+
+#include "taut/base/result.h"
+
+namespace taut::memory {
+
+class ForkGuard {
+ public:
+  static Result<ForkGuard> create();
+  ForkGuard(ForkGuard&& other) noexcept : word_(std::exchange(other.word_, nullptr)) {}
+  ForkGuard& operator=(ForkGuard&& other) noexcept {
+    std::swap(word_, other.word_);
+    return *this;
+  }
+  ~ForkGuard();
+
+  [[nodiscard]] bool forked() const noexcept { return *word_ != kOurs; }
+  // This process takes the place of its parent: a server that goes into the background after it began to listen.
+  void take_over() noexcept { *word_ = kOurs; }
+
+ private:
+  static constexpr std::uint64_t kOurs = 1;
+  explicit ForkGuard(std::uint64_t* word) noexcept : word_(word) {}
+  std::uint64_t* word_;
+};
+
+}  // namespace taut::memory
