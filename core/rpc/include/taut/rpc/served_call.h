@@ -50,7 +50,9 @@ class RawReply {
 
  private:
   friend class LinkEnd;
+  friend class ServedCall;
   void drop() noexcept;
+  void drop_elsewhere(bool wrong_thread) noexcept;
 
   LinkEnd* end_ = nullptr;
   std::uint64_t call_ = 0;
@@ -60,6 +62,7 @@ class RawReply {
   std::uint32_t bound_ = 0;         // bytes of ring reserved for the answer, a multiple of 64
   std::uint16_t method_ = 0;
   ring::Lane lane_ = ring::Lane::normal;
+  bool ran_ = false;                // the handler was started
 };
 
 // A request that passed deadline and admission, on its way into the handler. Lives until serve() returns.
@@ -77,6 +80,7 @@ class ServedCall {
     // Relaxed and a compiler barrier: a killed thread has executed a prefix of its program (docs/memory-model.md, taken).
     taken_->position.store(end_, std::memory_order_relaxed);
     std::atomic_signal_fence(std::memory_order_seq_cst);
+    reply_.ran_ = true;
   }
 
   // The duty to answer moves to the caller. Without this call it is answered when the ServedCall goes.

@@ -1,0 +1,123 @@
+// Answers: from a handler's Reply back into the ring that was reserved for them.
+#include <cstring>
+#include <exception>
+
+#include "link_end.h"
+
+namespace taut::rpc {
+
+using ring::Head;
+using ring::Kind;
+using ring::Lane;
+using ring::u16;
+using ring::u32;
+using ring::u8;
+
+std::byte* LinkEnd::claim_answer(Lane lane_name, u32 payload_bytes, u32 bound) noexcept {
+  LaneEnd& lane = lanes_[index(lane_name)];
+  if (lane.claim_open || payload_bytes >= lane.out.ring_bytes()) return nullptr;
+  const u32 bytes = sizeof(ring::ReplyHeader) + payload_bytes;
+  // Within its bound an answer uses its own share untested; beyond it, it is an ordinary claim.
+  const u32 reserve = ring::up(bytes) <= bound ? 0 : lane.admission.reserve();
+  lane.claim = lane.out.claim(bytes, reserve);
+  if (!lane.claim) {
+    if (reserve == 0 && lane.claim.refusal != ring::Refusal::too_big) {
+      broke("the room that was kept for an answer is not free: answers are not released in order");
+    }
+    return nullptr;
+  }
+  lane.claim_open = true;
+  return lane.out.memory().bytes(lane.claim.at) + sizeof(ring::ReplyHeader);
+}
+
+void LinkEnd::send_answer(Lane lane_name, std::uint64_t call, u32 payload_bytes, u16 detail, u32 bound) noexcept {
+  LaneEnd& lane = lanes_[index(lane_name)];
+  lane.claim_open = false;
+  std::memcpy(lane.out.memory().bytes(lane.claim.at) + offsetof(ring::ReplyHeader, call), &call, sizeof call);
+  lane.out.send(lane.claim, Head::make(u32{sizeof(ring::ReplyHeader)} + payload_bytes, Kind::reply, ring::flag::your_id, detail));
+  lane.admission.leave(bound);
+  counters_.answers_sent.add();
+  sent();
+}
+
+void LinkEnd::refuse(Lane lane_name, std::uint64_t call, u32 bound, Code code, Ran ran, Why why, std::string_view text) noexcept {
+  LaneEnd& lane = lanes_[index(lane_name)];
+  if (closed_) {
+    lane.admission.leave(bound);
+    counters_.answers_lost.add();
+    return;
+  }
+  // A status is one line: its room was reserved from the start.
+  const u32 bytes = std::min<u32>(static_cast<u32>(text.size()), ring::kStep - sizeof(ring::ReplyHeader));
+  std::byte* payload = claim_answer(lane_name, bytes, ring::kStep);
+  if (payload == nullptr) {
+    lane.admission.leave(bound);
+    return;  // the link is broken, or the handler holds a claim of this lane open: poll() reports it
+  }
+  std::memcpy(payload, text.data(), bytes);
+  const u16 detail = static_cast<u16>(static_cast<u8>(code) | static_cast<u8>(ran) << 8 | static_cast<u8>(why) << 10);
+  counters_.requests_refused.add();
+  send_answer(lane_name, call, bytes, detail, bound);
+}
+
+RawReply& RawReply::operator=(RawReply&& other) noexcept {
+  if (this == &other) return *this;
+  if (end_ != nullptr) drop();
+  end_ = std::exchange(other.end_, nullptr);
+  call_ = other.call_;
+  sent_ = other.sent_;
+  started_ = other.started_;
+  budget_ = other.budget_;
+  bound_ = other.bound_;
+  method_ = other.method_;
+  lane_ = other.lane_;
+  ran_ = other.ran_;
+  return *this;
+}
+
+std::byte* RawReply::claim(u32 payload_bytes) noexcept {
+  if (end_ == nullptr || !end_->turn_->on_owner() || end_->closed_) return nullptr;
+  return end_->claim_answer(lane_, payload_bytes, bound_);
+}
+
+void RawReply::send(u32 payload_bytes) noexcept {
+  LinkEnd* end = std::exchange(end_, nullptr);
+  end->send_answer(lane_, call_, payload_bytes, 0, bound_);
+}
+
+void RawReply::refuse(Code code, Why why, std::string_view text) noexcept {
+  if (end_ == nullptr) return;
+  if (!end_->turn_->on_owner()) return drop_elsewhere(true);
+  LinkEnd* end = std::exchange(end_, nullptr);
+  // What is refused before taken() did not run.
+  end->refuse(lane_, call_, bound_, code, ran_ ? Ran::yes : Ran::no, why, text);
+}
+
+void RawReply::refuse_too_big(u32 payload_bytes) noexcept {
+  if (end_ == nullptr) return;
+  if (end_->turn_->on_owner() && end_->closed_) return refuse(Code::unavailable, Why::link_closed, {});
+  refuse(Code::resource_exhausted, Why::too_big,
+         "the answer of " + std::to_string(payload_bytes) + " bytes exceeds its room");
+}
+
+Nanoseconds RawReply::left() const noexcept {
+  if (end_ == nullptr || budget_ == ring::kBudgetNone || budget_ == ring::kBudgetLonger) return Nanoseconds::max();
+  const Turn& turn = *end_->turn_;
+  const Ticks now = turn.clock.now();
+  const Ticks used = now > sent_ ? now - sent_ : 0;
+  const Ticks budget = turn.budget_ticks(budget_);
+  return used >= budget ? Nanoseconds{0} : turn.clock.to_duration(budget - used);
+}
+
+Nanoseconds RawReply::queued() const noexcept {
+  if (end_ == nullptr) return Nanoseconds{0};
+  return end_->turn_->clock.to_duration(started_ > sent_ ? started_ - sent_ : 0);
+}
+
+void RawReply::drop() noexcept {
+  if (!end_->turn_->on_owner()) return drop_elsewhere(false);
+  if (std::uncaught_exceptions() > 0) return refuse(Code::internal, Why::handler_threw, "the handler threw an exception");
+  refuse(Code::aborted, Why::reply_dropped, "the handler let its reply go without an answer");
+}
+
+}  // namespace taut::rpc
