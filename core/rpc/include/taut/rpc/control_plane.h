@@ -39,6 +39,10 @@ class ControlPlane {
   // Watches `fd` (level-triggered) until remove(fd); neither owns the descriptor nor the source.
   Result<void> add(int fd, std::uint32_t events, Source& source);
   void remove(int fd) noexcept;
+  // Owns `source` until dismiss() or the end of the control plane: for what outlives whoever made it, like the watch
+  // over a link. Destroyed at once, or behind the poll that is running.
+  Source& adopt(std::unique_ptr<Source> source);
+  void dismiss(Source& source) noexcept;
   // Calls source.on_time() once, at the first poll after `when`; a later call replaces the time.
   void call_at(std::chrono::steady_clock::time_point when, Source& source);
   void forget(Source& source) noexcept;
@@ -56,15 +60,26 @@ class ControlPlane {
 
  private:
   ControlPlane() = default;
+  struct Watch {
+    Source* source;
+    std::uint32_t serial;  // tells events of this watch from those of an earlier one of the same descriptor
+  };
   struct Timer {
     std::chrono::steady_clock::time_point when;
     Source* source;
   };
+  int wait_for_events(epoll_event* events, int count, Nanoseconds wait) noexcept;
+  int run_due_timers();
+
   int epoll_ = -1;
   int wake_ = -1;   // an eventfd of this process alone: a shared one could be made to block
   std::atomic<bool> stop_{false};
-  std::unordered_map<int, Source*> sources_;
+  std::uint32_t serial_ = 0;
+  std::unordered_map<int, Watch> watches_;
   std::vector<Timer> timers_;
+  std::vector<std::unique_ptr<Source>> adopted_;
+  std::vector<std::unique_ptr<Source>> dismissed_;
+  bool polling_ = false;
 };
 
 }  // namespace taut::rpc
