@@ -138,4 +138,9 @@ class LinkEnd {
   std::string violation_;
 };
 
+// Replies that were dropped on other threads are answered here, by the dispatcher's thread.
+void answer_foreign_drops(Turn& turn) noexcept;
+// The dispatcher is gone (Turn::gone is set): the last Reply that is still held deletes the end.
+void leave_to_replies(std::unique_ptr<LinkEnd> end) noexcept;
+
 }  // namespace taut::rpc

@@ -11,6 +11,7 @@
 #include "taut/base/log.h"
 #include "taut/base/thread.h"
 #include "taut/ring/board.h"
+#include "taut/rpc/call.h"
 
 namespace taut::rpc {
 
@@ -31,6 +32,13 @@ struct Turn {
   bool calling_user = false;     // a handler or callback runs: waits are refused
   bool waiting = false;          // inside a wait: no callback may run
   Ticks earliest_deadline = kNever;  // of all pending calls, or earlier
+
+  // Calls that ended before they were sent: their callbacks run in the next turn, never inside then().
+  struct Finished {
+    Callback callback;
+    Status status;
+  };
+  std::vector<Finished> finished;
 
   // Ends that sent something in this turn: their batches and bells are due when it is over.
   std::vector<LinkEnd*> due;

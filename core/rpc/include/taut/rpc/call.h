@@ -7,6 +7,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
+#include <functional>
 #include <memory>
 #include <new>
 #include <span>
@@ -142,6 +143,7 @@ class CallClaim {
   explicit operator bool() const noexcept { return payload_ != nullptr; }
   [[nodiscard]] std::byte* payload() const noexcept { return payload_; }
   [[nodiscard]] std::uint32_t payload_room() const noexcept { return room_; }
+  [[nodiscard]] LinkState& link() const noexcept { return *link_; }
 
  private:
   friend class LinkState;
@@ -190,16 +192,26 @@ Status wait_call(CallClaim&& claim, std::uint32_t payload_bytes, Wait wait, Answ
 
 }  // namespace rpc
 
-class Dispatcher;
-
 // One connection to a service, which makes itself anew when the server comes back. Movable; calls go through
 // generated clients. Destroying it ends its calls with `cancelled`.
+//
+// Threads  its dispatcher's; a Link of taut::connect() brings a dispatcher of its own, and belongs to the thread that
+//          uses it first.
 class Link {
  public:
   explicit Link(std::unique_ptr<rpc::LinkState> state) noexcept;
   Link(Link&&) noexcept;
   Link& operator=(Link&&) noexcept;
   ~Link();
+
+  // Is there a server at present? Calls made while there is none end with `unavailable`, ran: no.
+  [[nodiscard]] bool up() const noexcept;
+  // `f(bool up)` runs on the polling thread whenever the server went or came back.
+  void on_link(std::function<void(bool up)> f);
+  // Polls the link's dispatcher: runs callbacks, reconnects. Returns the units of work done.
+  int poll() noexcept;
+  // The calling thread takes the link's own dispatcher over.
+  void adopt_thread() noexcept;
 
   // For generated clients.
   [[nodiscard]] rpc::LinkState& state() const noexcept { return *state_; }

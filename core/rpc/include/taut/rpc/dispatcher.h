@@ -1,0 +1,173 @@
+// One object, one thread, the caller's: everything that a program serves and calls turns here.
+//
+// Threads  the first thread that polls owns the dispatcher; use from another is an error that names both, except for
+//          post(), stop() and dropping a Reply. No thread is started.
+// Memory   set-up allocates; poll() does not, except for what the control plane does when links come and go.
+// Waits    poll() never; run() and poll_until() as their idle strategy says; connect() up to its timeout.
+#pragma once
+
+#include <chrono>
+#include <functional>
+#include <initializer_list>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <type_traits>
+#include <utility>
+#include <vector>
+
+#include "taut/base/clock.h"
+#include "taut/base/log.h"
+#include "taut/base/result.h"
+#include "taut/rpc/call.h"
+#include "taut/rpc/service.h"
+#include "taut/rpc/transport.h"
+
+namespace taut {
+
+namespace rpc {
+class Core;
+}
+
+// What run() does when a turn found nothing.
+enum class Idle : std::uint8_t {
+  spin,             // polls on: for a core of its own; peers then spend nothing on waking this side
+  spin_then_yield,  // gives the core away between polls after a while
+  adaptive,         // spins, then yields, then sleeps until a peer rings
+};
+
+struct DispatcherOptions {
+  Idle idle = Idle::adaptive;
+  std::optional<int> cpu;          // pins the thread in run()
+  std::string name;                // names the thread in run(); at most 15 characters
+  LogCallback log = log_to_stderr;
+  std::optional<Clock> clock;      // default: Clock::system()
+  Nanoseconds control_period = std::chrono::milliseconds(1);
+  std::size_t posts_max = 1024;
+  // A control plane that another thread runs; null: the dispatcher polls one of its own once a control_period.
+  rpc::ControlPlane* control = nullptr;
+};
+
+// Blocks the signals for the calling thread as long as it lives, and tells run_until() when one comes.
+class Signals {
+ public:
+  Signals(std::initializer_list<int> numbers);
+  ~Signals();
+  Signals(const Signals&) = delete;
+  Signals& operator=(const Signals&) = delete;
+  [[nodiscard]] int fd() const noexcept { return fd_; }
+
+ private:
+  int fd_;
+};
+
+// A service that is being served. Destroying it stops accepting; links that were made live on.
+class Listener {
+ public:
+  Listener(Listener&&) noexcept = default;
+  Listener& operator=(Listener&& other) noexcept;
+  ~Listener();
+  // As it may be printed and connected to; lives as long as the listener.
+  [[nodiscard]] const char* url() const noexcept { return url_.c_str(); }
+
+ private:
+  friend class rpc::Core;
+  Listener(std::weak_ptr<rpc::Core> core, std::uint64_t endpoint, std::string url)
+      : core_(std::move(core)), endpoint_(endpoint), url_(std::move(url)) {}
+  std::weak_ptr<rpc::Core> core_;
+  std::uint64_t endpoint_;
+  std::string url_;
+};
+
+namespace rpc {
+
+// A function that another thread hands in: up to kBytes of captured state, stored in place.
+class Posted {
+ public:
+  static constexpr std::size_t kBytes = 64;
+  Posted() noexcept = default;
+  template <class F>
+    requires(!std::is_same_v<std::decay_t<F>, Posted>)
+  explicit Posted(F&& f) noexcept {
+    using Stored = std::decay_t<F>;
+    static_assert(sizeof(Stored) <= kBytes, "a posted function may capture 64 bytes: capture a pointer to the rest");
+    static_assert(std::is_nothrow_move_constructible_v<Stored>);
+    ::new (static_cast<void*>(state_)) Stored(std::forward<F>(f));
+    act_ = [](Posted& self, bool run, Posted* to) {
+      auto& stored = *std::launder(reinterpret_cast<Stored*>(self.state_));
+      if (run) stored();
+      if (to != nullptr) ::new (static_cast<void*>(to->state_)) Stored(std::move(stored));
+      stored.~Stored();
+    };
+  }
+  Posted(Posted&& other) noexcept { *this = std::move(other); }
+  Posted& operator=(Posted&& other) noexcept {
+    if (auto* act = std::exchange(act_, nullptr)) act(*this, false, nullptr);
+    if (other.act_ != nullptr) other.act_(other, false, this);
+    act_ = std::exchange(other.act_, nullptr);
+    return *this;
+  }
+  ~Posted() {
+    if (act_ != nullptr) act_(*this, false, nullptr);
+  }
+  void run() {
+    if (auto* act = std::exchange(act_, nullptr)) act(*this, true, nullptr);
+  }
+
+ private:
+  void (*act_)(Posted& self, bool run, Posted* to) = nullptr;
+  alignas(16) std::byte state_[kBytes];
+};
+
+class Dispatcher {
+ public:
+  static constexpr int kPollDefault = 64;
+
+  // The transports that its URLs may name; taut::Dispatcher (taut/taut.h) brings all that there are.
+  Dispatcher(std::vector<std::unique_ptr<Transport>> transports, DispatcherOptions options);
+  ~Dispatcher();
+  Dispatcher(Dispatcher&&) noexcept;
+  Dispatcher& operator=(Dispatcher&&) noexcept;
+
+  // Serves the services under one URL. The services outlive the dispatcher.
+  template <class... Services>
+    requires(std::is_base_of_v<Service, Services> && ...)
+  Result<Listener> serve(std::string_view url, Services&... services) {
+    Service* list[] = {&services...};
+    return serve_all(url, list);
+  }
+  Result<Listener> serve_all(std::string_view url, std::span<Service* const> services);
+
+  // Waits up to the URL's `connect_timeout` (1 s) for a server that is starting.
+  Result<Link> connect(std::string_view url, LinkOptions options = {});
+
+  // At most `units` records, posts and answers; returns how many. Never waits.
+  int poll(int units = kPollDefault) noexcept;
+  // Polls until `when`.
+  void poll_until(std::chrono::steady_clock::time_point when) noexcept;
+  // Polls until stop(); with the idle strategy.
+  void run() noexcept;
+  // Polls until one of the signals comes.
+  void run_until(const Signals& signals) noexcept;
+  // Ends run(). Any thread; async-signal-safe.
+  void stop() noexcept;
+
+  // Runs `f` in a later turn. Any thread. False when posts_max are waiting: `f` is then untouched.
+  template <class F>
+  [[nodiscard]] bool post(F&& f) noexcept {
+    Posted posted(std::forward<F>(f));
+    return post_function(posted);
+  }
+
+  // The calling thread takes the dispatcher over; the thread that polled before must have stopped.
+  void adopt_thread() noexcept;
+
+ private:
+  bool post_function(Posted& posted) noexcept;
+  std::shared_ptr<Core> core_;
+};
+
+}  // namespace rpc
+}  // namespace taut

@@ -1,0 +1,232 @@
+// The running side of the dispatcher: what one turn does, and what it does when there is nothing to do.
+#include "core.h"
+
+#include <sched.h>
+
+#include <algorithm>
+
+namespace taut::rpc {
+namespace {
+
+using namespace std::chrono_literals;
+
+// A link that was empty so many turns in a row is polled with the cold ones, unless there are few links anyway.
+constexpr std::uint32_t kTurnsUntilCold = 4096;
+constexpr std::size_t kAlwaysHot = 8;
+constexpr int kColdPerTurn = 4;
+
+// The adaptive strategy: longer than any answer of a busy peer, shorter than anyone notices in a process list.
+constexpr Nanoseconds kSpinFor = 50us;
+constexpr Nanoseconds kYieldFor = 100us;
+// A lost wake-up would cost at most this; none is known.
+constexpr Nanoseconds kSleepMax = 100ms;
+
+struct OwnBoard {
+  memory::SharedWord* state;
+  void store_state(std::uint64_t bits, ring::Order) noexcept { state->store(bits, std::memory_order_relaxed); }
+  void fence(ring::Order) noexcept { std::atomic_thread_fence(std::memory_order_seq_cst); }
+};
+
+}  // namespace
+
+int Core::poll(int budget) noexcept {
+  if (!enter()) return 0;
+  turn_->inside = true;
+  int done = poll_links(budget);
+  if (done < budget) done += poll_cold(budget - done);
+  if (posts_waiting_.load(std::memory_order_relaxed)) done += run_posts();
+  if (!turn_->finished.empty()) done += run_finished();
+  for (LinkEnd* end : turn_->due) end->end_turn();
+  turn_->due.clear();
+  turn_->inside = false;
+  if (done == 0) turn_->now = turn_->clock.now();
+  keep_time();
+  return done;
+}
+
+bool Core::enter() noexcept {
+  if (!on_owner()) [[unlikely]] {
+    turn_->log(Severity::error, "poll() " + wrong_thread_text());
+    return false;
+  }
+  if (turn_->calling_user || turn_->waiting) [[unlikely]] {
+    turn_->log(Severity::error, "poll() inside a handler, a callback or a wait does nothing");
+    return false;
+  }
+  return true;
+}
+
+int Core::poll_links(int budget) noexcept {
+  for (LinkEnd* end : pumped_) end->wire().pump(turn_->now);
+  int done = 0;
+  // A handler may make or end links: the list is looked at anew each time.
+  for (std::size_t i = 0; i < hot_.size() && done < budget; ++i) {
+    if (++next_hot_ >= hot_.size()) next_hot_ = 0;  // whoever used up the budget is not first again
+    LinkEnd& end = *hot_[next_hot_];
+    const int found = end.poll(budget - done);
+    done += found;
+    if (found != 0) {
+      end.idle_polls = 0;
+    } else if (++end.idle_polls >= kTurnsUntilCold && hot_.size() > kAlwaysHot) {
+      cold_.push_back(&end);
+      hot_[next_hot_] = hot_.back();
+      hot_.pop_back();
+    } else if (end.broken()) {
+      end_link(end, {Why::peer_violation, end.violation()});
+    }
+  }
+  return done;
+}
+
+int Core::poll_cold(int budget) noexcept {
+  int done = 0;
+  for (int i = 0; i < kColdPerTurn && !cold_.empty() && done < budget; ++i) {
+    if (++next_cold_ >= cold_.size()) next_cold_ = 0;
+    LinkEnd& end = *cold_[next_cold_];
+    const int found = end.poll(budget - done);
+    if (found != 0) {
+      end.idle_polls = 0;
+      hot_.push_back(&end);
+      cold_[next_cold_] = cold_.back();
+      cold_.pop_back();
+    } else if (end.broken()) {
+      end_link(end, {Why::peer_violation, end.violation()});
+    }
+    done += found;
+  }
+  return done;
+}
+
+int Core::run_finished() noexcept {
+  std::vector<Turn::Finished> finished;
+  finished.swap(turn_->finished);
+  turn_->finished.reserve(finished.capacity());
+  for (Turn::Finished& call : finished) {
+    turn_->calling_user = true;
+    try {
+      call.callback.finish({call.status, {}});
+    } catch (...) {
+      turn_->log(Severity::error, "a callback threw");
+    }
+    turn_->calling_user = false;
+  }
+  return static_cast<int>(finished.size());
+}
+
+int Core::run_posts() noexcept {
+  {
+    // A poster that holds the lock delays its own function, not the turn.
+    std::unique_lock lock(posts_mutex_, std::try_to_lock);
+    if (!lock) return 0;
+    running_posts_.swap(posts_);
+    posts_waiting_.store(false, std::memory_order_relaxed);
+  }
+  for (Posted& posted : running_posts_) {
+    try {
+      posted.run();
+    } catch (...) {
+      turn_->log(Severity::error, "a posted function threw");
+    }
+  }
+  const int done = static_cast<int>(running_posts_.size());
+  running_posts_.clear();
+  return done;
+}
+
+bool Core::post(Posted& posted) noexcept {
+  {
+    const std::lock_guard lock(posts_mutex_);
+    if (posts_.size() >= options_.posts_max) return false;
+    posts_.push_back(std::move(posted));
+    posts_waiting_.store(true, std::memory_order_relaxed);
+  }
+  control_->wake();
+  return true;
+}
+
+// Timers and the control plane: at most one system call a control period.
+void Core::keep_time() noexcept {
+  if (turn_->now >= turn_->earliest_deadline) {
+    Ticks next = kNever;
+    for (const auto& end : ends_) next = std::min(next, end->expire(turn_->now));
+    turn_->earliest_deadline = next;
+  }
+  if (turn_->now >= next_control_) control_turn(0ns);
+}
+
+void Core::control_turn(Nanoseconds wait) noexcept {
+  next_control_ = turn_->clock.now() + control_period_;
+  if (own_control_ != nullptr) own_control_->poll(wait);
+  if (turn_->foreign_waiting.load(std::memory_order_relaxed)) answer_foreign_drops(*turn_);
+  if (inbox_waiting_.load(std::memory_order_acquire)) take_inbox();
+  if (some_ended_ && !turn_->waiting) bury_the_ended();
+  if (!husks_.empty()) std::erase_if(husks_, [](const auto& end) { return !end->held_by_replies(); });
+}
+
+void Core::run(const std::function<bool()>& over) noexcept {
+  Ticks idle_since = turn_->clock.now();
+  while (!over()) {
+    if (poll(Dispatcher::kPollDefault) != 0) {
+      idle_since = turn_->now;
+    } else {
+      rest(turn_->clock.to_duration(turn_->now - std::min(turn_->now, idle_since)));
+    }
+  }
+}
+
+void Core::poll_until(std::chrono::steady_clock::time_point when) noexcept {
+  while (std::chrono::steady_clock::now() < when) poll(Dispatcher::kPollDefault);
+}
+
+void Core::rest(Nanoseconds idle_for) noexcept {
+  if (options_.idle == Idle::spin || idle_for < kSpinFor) return;
+  if (options_.idle == Idle::spin_then_yield || idle_for < kYieldFor || own_control_ == nullptr) {
+    sched_yield();
+  } else {
+    sleep_until_rung();
+  }
+}
+
+void Core::sleep_until_rung() noexcept {
+  OwnBoard board{board_ ? &board_->state() : nullptr};
+  if (board.state != nullptr) ring::announce_sleep(board, 0);
+  const bool anything = std::any_of(ends_.begin(), ends_.end(), [](const auto& end) { return end->waiting(); }) ||
+                        posts_waiting_.load(std::memory_order_relaxed) || !pumped_.empty();
+  if (!anything) {
+    Nanoseconds wait = kSleepMax;
+    if (turn_->earliest_deadline != kNever) {
+      const Ticks now = turn_->clock.now();
+      wait = turn_->earliest_deadline <= now ? 0ns
+                                             : std::min(wait, turn_->clock.to_duration(turn_->earliest_deadline - now));
+    }
+    control_turn(wait);
+  }
+  if (board.state != nullptr) ring::announce_awake(board, 0);
+  turn_->now = turn_->clock.now();
+}
+
+void Core::idle_in_wait(LinkEnd& end, std::uint64_t spins, Ticks deadline) noexcept {
+  turn_->now = turn_->clock.now();
+  if (end.wire().needs_pump()) end.wire().pump(turn_->now);
+  if (turn_->now >= next_control_) control_turn(0ns);
+  // Some 20 ns a round: the thresholds of rest() in rounds.
+  if (options_.idle == Idle::spin || spins < 2'500) return;
+  if (options_.idle == Idle::spin_then_yield || spins < 3'000 || own_control_ == nullptr || end.wire().needs_pump()) {
+    sched_yield();
+    return;
+  }
+  OwnBoard board{&board_->state()};
+  ring::announce_sleep(board, 0);
+  if (!end.waiting()) {
+    const Nanoseconds left = deadline == kNever ? kSleepMax : turn_->clock.to_duration(deadline - std::min(deadline, turn_->now));
+    control_turn(std::min(kSleepMax, left));
+  }
+  ring::announce_awake(board, 0);
+}
+
+void Core::stop() noexcept {
+  stopping.store(true, std::memory_order_relaxed);
+  control_->wake();
+}
+
+}  // namespace taut::rpc

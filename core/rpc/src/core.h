@@ -1,0 +1,123 @@
+// The dispatcher behind its public face: the turn, the links, and what comes in from outside the turn.
+#pragma once
+
+#include <atomic>
+#include <memory>
+#include <mutex>
+#include <unordered_map>
+#include <variant>
+#include <vector>
+
+#include "link_end.h"
+#include "link_state.h"
+#include "taut/memory/board.h"
+#include "taut/memory/fork_guard.h"
+#include "taut/rpc/dispatcher.h"
+
+namespace taut::rpc {
+
+class Core final : public Inbox, public std::enable_shared_from_this<Core> {
+ public:
+  Core(std::vector<std::unique_ptr<Transport>> transports, DispatcherOptions options);
+  ~Core() override;
+
+  // --- set-up (core_setup.cpp)
+  Result<Listener> serve(std::string_view url, std::span<Service* const> services);
+  Result<Link> connect(std::string_view url, const LinkOptions& options);
+  void stop_listening(std::uint64_t endpoint) noexcept;
+  void forget(LinkState& link) noexcept;
+  void close() noexcept;  // everything ends: the dispatcher is being destroyed
+
+  // --- the turn (core.cpp)
+  int poll(int budget) noexcept;
+  void run(const std::function<bool()>& over) noexcept;
+  void poll_until(std::chrono::steady_clock::time_point when) noexcept;
+  void adopt_thread() noexcept;
+  bool post(Posted& posted) noexcept;
+  void stop() noexcept;
+  std::atomic<bool> stopping{false};
+
+  // For a wait, when it found nothing: time, and now and then the control plane. `spins` counts its empty rounds.
+  void idle_in_wait(LinkEnd& end, std::uint64_t spins, Ticks deadline) noexcept;
+  void control_turn(Nanoseconds wait) noexcept;
+
+  [[nodiscard]] Turn& turn() noexcept { return *turn_; }
+  [[nodiscard]] const DispatcherOptions& options() const noexcept { return options_; }
+  [[nodiscard]] ControlPlane& control() noexcept { return *control_; }
+  [[nodiscard]] bool on_owner() noexcept;
+  [[nodiscard]] bool forked() const noexcept { return fork_guard_ && fork_guard_->forked(); }
+  [[nodiscard]] std::string wrong_thread_text() const;
+
+  // --- Inbox: any thread
+  void link_up(std::uint64_t endpoint, std::unique_ptr<Wire> wire) override;
+  void link_ended(std::uint64_t endpoint, std::uint64_t link_id, LinkEnded ended) override;
+  void connect_failed(std::uint64_t endpoint, Error error) override;
+  void log(Severity severity, std::string_view text) override;
+
+ private:
+  struct Served {
+    std::unique_ptr<MethodTable> table;
+    std::shared_ptr<const ServedMethods> methods;
+    std::unique_ptr<Acceptor> acceptor;
+  };
+  struct LinkUp { std::uint64_t endpoint; std::unique_ptr<Wire> wire; };
+  struct LinkDown { std::uint64_t endpoint; std::uint64_t link_id; LinkEnded ended; };
+  struct ConnectFailed { std::uint64_t endpoint; Error error; };
+  struct Logged { Severity severity; std::string text; };
+  using Event = std::variant<LinkUp, LinkDown, ConnectFailed, Logged>;
+
+  bool enter() noexcept;
+  int poll_links(int budget) noexcept;
+  int poll_cold(int budget) noexcept;
+  int run_posts() noexcept;
+  int run_finished() noexcept;
+  void keep_time() noexcept;
+  void rest(Nanoseconds idle_for) noexcept;
+  void sleep_until_rung() noexcept;
+
+  Transport* transport_of(const Url& url) const noexcept;
+  Result<void> be_ready();  // board and fork guard, with the first listener or link
+  void deliver(Event event);
+  void take_inbox();
+  void happened(LinkUp& up);
+  void happened(LinkDown& down);
+  void happened(ConnectFailed& failed);
+  void happened(Logged& logged);
+  void end_link(LinkEnd& end, LinkEnded ended) noexcept;
+  void bury_the_ended() noexcept;
+
+  std::vector<std::unique_ptr<Transport>> transports_;
+  DispatcherOptions options_;
+  std::shared_ptr<Turn> turn_;
+  std::unique_ptr<ControlPlane> own_control_;
+  ControlPlane* control_ = nullptr;
+  std::optional<Error> control_error_;
+  std::optional<memory::Board> board_;
+  std::optional<memory::ForkGuard> fork_guard_;
+  Ticks control_period_ = 0;
+  Ticks next_control_ = 0;
+
+  std::vector<std::unique_ptr<LinkEnd>> ends_;
+  std::vector<LinkEnd*> hot_;    // polled every turn
+  std::vector<LinkEnd*> cold_;   // a few every turn
+  std::size_t next_hot_ = 0;
+  std::size_t next_cold_ = 0;
+  std::vector<LinkEnd*> pumped_; // whose transport moves records itself
+  bool some_ended_ = false;
+  std::vector<std::unique_ptr<LinkEnd>> husks_;  // ended, but somebody still holds a Reply of theirs
+
+  std::uint64_t next_endpoint_ = 1;
+  std::unordered_map<std::uint64_t, Served> served_;
+  std::unordered_map<std::uint64_t, LinkState*> links_;
+
+  std::mutex inbox_mutex_;
+  std::vector<Event> inbox_;
+  std::atomic<bool> inbox_waiting_{false};
+
+  std::mutex posts_mutex_;
+  std::vector<Posted> posts_;
+  std::vector<Posted> running_posts_;
+  std::atomic<bool> posts_waiting_{false};
+};
+
+}  // namespace taut::rpc

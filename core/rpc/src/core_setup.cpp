@@ -1,0 +1,253 @@
+// The set-up side of the dispatcher: serving, connecting, and what the control plane reports. May allocate and log.
+#include <algorithm>
+
+#include "core.h"
+
+namespace taut::rpc {
+
+Core::Core(std::vector<std::unique_ptr<Transport>> transports, DispatcherOptions options)
+    : transports_(std::move(transports)),
+      options_(std::move(options)),
+      turn_(std::make_shared<Turn>(options_.clock ? *options_.clock : Clock::system())) {
+  if (options_.log) turn_->log = options_.log;
+  if (options_.control != nullptr) {
+    control_ = options_.control;
+  } else if (auto control = ControlPlane::create()) {
+    own_control_ = std::move(*control);
+    control_ = own_control_.get();
+  } else {
+    control_error_ = control.error();
+  }
+  control_period_ = turn_->clock.to_ticks(options_.control_period);
+  turn_->finished.reserve(64);
+  posts_.reserve(options_.posts_max);
+  running_posts_.reserve(options_.posts_max);
+}
+
+Core::~Core() = default;
+
+void Core::close() noexcept {
+  if (turn_->owner == nullptr) adopt_thread();
+  for (auto& [endpoint, link] : links_) link->core_gone();
+  links_.clear();
+  served_.clear();
+  for (const auto& end : ends_) {
+    if (end->ended == nullptr) end_link(*end, {Why::link_closed, "the dispatcher was destroyed"});
+  }
+  bury_the_ended();
+  turn_->gone.store(true, std::memory_order_release);
+  for (auto& end : husks_) leave_to_replies(std::move(end));
+  husks_.clear();
+}
+
+bool Core::on_owner() noexcept {
+  if (turn_->owner == nullptr) adopt_thread();
+  return turn_->on_owner();
+}
+
+void Core::adopt_thread() noexcept {
+  turn_->owner = this_thread();
+  turn_->owner_name = describe_this_thread();
+}
+
+std::string Core::wrong_thread_text() const {
+  return "called on thread " + describe_this_thread() + ", but this dispatcher belongs to thread " + turn_->owner_name +
+         "; hand the work over with post()";
+}
+
+Transport* Core::transport_of(const Url& url) const noexcept {
+  for (const auto& transport : transports_) {
+    if (transport->scheme() == url.scheme) return transport.get();
+  }
+  return nullptr;
+}
+
+Result<void> Core::be_ready() {
+  if (control_error_) return *control_error_;
+  if (!fork_guard_) {
+    auto guard = memory::ForkGuard::create();
+    if (!guard) return guard.error();
+    fork_guard_ = std::move(*guard);
+  }
+  if (!board_) {
+    auto board = memory::Board::create(options_.idle == Idle::spin ? ring::board::never_sleeps : 0);
+    if (!board) return board.error();
+    board_ = std::move(*board);
+  }
+  return {};
+}
+
+namespace {
+
+Error unknown_scheme(const Url& url, const std::vector<std::unique_ptr<Transport>>& transports) {
+  std::string known;
+  for (const auto& transport : transports) known += (known.empty() ? "" : ", ") + std::string(transport->scheme()) + "://";
+  return make_error(Code::invalid_argument, 0, "use one of: " + known, "no transport is called '%s' in %s",
+                    url.scheme.c_str(), url.name().c_str());
+}
+
+}  // namespace
+
+Result<Listener> Core::serve(std::string_view text, std::span<Service* const> services) {
+  auto url = Url::parse(text);
+  if (!url) return url.error();
+  auto limits = read_options(*url, LinkOptions{});
+  if (!limits) return limits.error();
+  Transport* transport = transport_of(*url);
+  if (transport == nullptr) return unknown_scheme(*url, transports_);
+  if (auto ready = be_ready(); !ready) return ready.error();
+
+  std::vector<const ServiceDescription*> descriptions;
+  for (const Service* service : services) descriptions.push_back(&service->description());
+  auto table = MethodTable::of(descriptions);
+  if (!table) return table.error();
+  const std::uint64_t endpoint = next_endpoint_++;
+  Served served{std::make_unique<MethodTable>(std::move(*table)),
+                std::make_shared<const ServedMethods>(services, limits->reply_bytes_max), nullptr};
+  auto acceptor = transport->listen(
+      *url, {endpoint, *control_, *this, board_->fd(), *served.table, std::move(descriptions), *limits, turn_->clock});
+  if (!acceptor) return acceptor.error();
+  served.acceptor = std::move(*acceptor);
+  std::string name = served.acceptor->url();
+  served_.emplace(endpoint, std::move(served));
+  return Listener(weak_from_this(), endpoint, std::move(name));
+}
+
+Result<Link> Core::connect(std::string_view text, const LinkOptions& defaults) {
+  auto url = Url::parse(text);
+  if (!url) return url.error();
+  auto options = read_options(*url, defaults);
+  if (!options) return options.error();
+  Transport* transport = transport_of(*url);
+  if (transport == nullptr) return unknown_scheme(*url, transports_);
+  if (!on_owner()) {
+    return make_error(Code::failed_precondition, 0, "connect from the thread that polls", "connect() %s",
+                      wrong_thread_text().c_str());
+  }
+  if (turn_->calling_user || turn_->waiting) {
+    return make_error(Code::failed_precondition, 0, "connect before the dispatcher runs, or from a post()",
+                      "connect() was called inside a handler or callback, where nothing may wait");
+  }
+  if (auto ready = be_ready(); !ready) return ready.error();
+
+  const std::uint64_t endpoint = next_endpoint_++;
+  auto state = std::make_unique<LinkState>(shared_from_this(), endpoint, url->name(), *options);
+  links_.emplace(endpoint, state.get());
+  auto connector = transport->connect(*url, {endpoint, *control_, *this, board_->fd(), *options, turn_->clock});
+  if (!connector) return connector.error();
+  state->start(std::move(*connector));
+  const auto give_up = std::chrono::steady_clock::now() + options->connect_timeout;
+  while (state->end() == nullptr) {
+    const Error* error = state->last_error();
+    // Refused for good: trying again would not help. A server that is not there yet may still come.
+    const bool for_good = error != nullptr && error->code() != Code::unavailable && error->code() != Code::not_found;
+    const auto left = give_up - std::chrono::steady_clock::now();
+    if (for_good || left <= Nanoseconds{0}) {
+      if (error != nullptr) return *error;
+      return make_error(Code::deadline_exceeded, 0, "see whether the server is stopped or busy; `taut ls` shows it",
+                        "no answer from %s within the connect timeout", url->name().c_str());
+    }
+    control_turn(std::min<Nanoseconds>(left, std::chrono::milliseconds(10)));
+  }
+  return Link(std::move(state));
+}
+
+void Core::stop_listening(std::uint64_t endpoint) noexcept {
+  const auto found = served_.find(endpoint);
+  if (found != served_.end()) found->second.acceptor.reset();  // its links keep the methods
+}
+
+void Core::forget(LinkState& link) noexcept {
+  std::erase_if(links_, [&](const auto& entry) { return entry.second == &link; });
+  if (LinkEnd* end = link.end()) end_link(*end, {Why::link_closed, "the link was closed by this side"});
+}
+
+// --- the inbox
+
+void Core::deliver(Event event) {
+  const std::lock_guard lock(inbox_mutex_);
+  inbox_.push_back(std::move(event));
+  inbox_waiting_.store(true, std::memory_order_release);
+}
+
+void Core::link_up(std::uint64_t endpoint, std::unique_ptr<Wire> wire) { deliver(LinkUp{endpoint, std::move(wire)}); }
+void Core::link_ended(std::uint64_t endpoint, std::uint64_t link_id, LinkEnded ended) {
+  deliver(LinkDown{endpoint, link_id, std::move(ended)});
+}
+void Core::connect_failed(std::uint64_t endpoint, Error error) { deliver(ConnectFailed{endpoint, error}); }
+void Core::log(Severity severity, std::string_view text) { deliver(Logged{severity, std::string(text)}); }
+
+void Core::take_inbox() {
+  std::vector<Event> events;
+  {
+    const std::lock_guard lock(inbox_mutex_);
+    events.swap(inbox_);
+    inbox_waiting_.store(false, std::memory_order_relaxed);
+  }
+  for (Event& event : events) {
+    std::visit([this](auto& what) { happened(what); }, event);
+  }
+}
+
+void Core::happened(LinkUp& up) {
+  const auto served = served_.find(up.endpoint);
+  const auto link = links_.find(up.endpoint);
+  if (served == served_.end() && link == links_.end()) return up.wire->close();  // nobody waits for it any more
+  auto end = std::make_unique<LinkEnd>(turn_, std::move(up.wire), served != served_.end() ? served->second.methods : nullptr);
+  end->endpoint = up.endpoint;
+  hot_.push_back(end.get());
+  if (end->wire().needs_pump()) pumped_.push_back(end.get());
+  ends_.push_back(std::move(end));
+  cold_.reserve(ends_.size());
+  hot_.reserve(ends_.size());
+  turn_->due.reserve(ends_.size());
+  if (link != links_.end()) link->second->connected(*ends_.back());
+}
+
+void Core::happened(LinkDown& down) {
+  for (const auto& end : ends_) {
+    if (end->endpoint == down.endpoint && end->wire().agreement().link_id == down.link_id) {
+      return end_link(*end, std::move(down.ended));
+    }
+  }
+}
+
+void Core::happened(ConnectFailed& failed) {
+  const auto link = links_.find(failed.endpoint);
+  if (link != links_.end()) link->second->attempt_failed(failed.error);
+}
+
+void Core::happened(Logged& logged) { turn_->log(logged.severity, logged.text); }
+
+// The link is over for new calls at once; what was under way is ended outside of any turn, wait or callback.
+void Core::end_link(LinkEnd& end, LinkEnded ended) noexcept {
+  if (end.ended != nullptr) return;
+  if (ended.why == Why::peer_violation) {
+    turn_->log(Severity::warning, "closing a link to process " + std::to_string(end.wire().agreement().peer_pid) +
+                                      ", which broke the rules: " + ended.text);
+  }
+  end.ended = std::make_shared<LinkEnded>(std::move(ended));
+  std::erase(hot_, &end);
+  std::erase(cold_, &end);
+  std::erase(pumped_, &end);
+  some_ended_ = true;
+  const auto link = links_.find(end.endpoint);
+  if (link != links_.end() && link->second->end() == &end) link->second->disconnected();
+  next_control_ = 0;
+}
+
+void Core::bury_the_ended() noexcept {
+  some_ended_ = false;
+  std::vector<std::unique_ptr<LinkEnd>> ended;
+  for (auto& end : ends_) {
+    if (end != nullptr && end->ended != nullptr) ended.push_back(std::move(end));
+  }
+  std::erase(ends_, nullptr);
+  for (auto& end : ended) {
+    end->bury(*end->ended);
+    std::erase(turn_->due, end.get());
+    if (end->held_by_replies()) husks_.push_back(std::move(end));
+  }
+}
+
+}  // namespace taut::rpc

@@ -1,0 +1,112 @@
+#include "taut/rpc/dispatcher.h"
+
+#include <pthread.h>
+#include <sched.h>
+#include <signal.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+#include <thread>
+
+#include "core.h"
+
+namespace taut {
+
+Signals::Signals(std::initializer_list<int> numbers) {
+  sigset_t set;
+  sigemptyset(&set);
+  for (const int number : numbers) sigaddset(&set, number);
+  pthread_sigmask(SIG_BLOCK, &set, nullptr);
+  fd_ = signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
+}
+
+Signals::~Signals() {
+  if (fd_ >= 0) ::close(fd_);
+}
+
+Listener& Listener::operator=(Listener&& other) noexcept {
+  std::swap(core_, other.core_);
+  std::swap(endpoint_, other.endpoint_);
+  std::swap(url_, other.url_);
+  return *this;
+}
+
+Listener::~Listener() {
+  if (const auto core = core_.lock()) core->stop_listening(endpoint_);
+}
+
+namespace rpc {
+namespace {
+
+// The thread's name and processor, as the user asked.
+void dress_thread(const DispatcherOptions& options, const LogCallback& log) {
+  if (!options.name.empty()) pthread_setname_np(pthread_self(), options.name.substr(0, 15).c_str());
+  if (options.cpu) {
+    cpu_set_t set;
+    CPU_ZERO(&set);
+    CPU_SET(*options.cpu, &set);
+    if (sched_setaffinity(0, sizeof set, &set) != 0) {
+      log(Severity::warning, "cannot pin to processor " + std::to_string(*options.cpu) + "; the thread stays where it is");
+    }
+  }
+  if (options.idle == Idle::spin && std::thread::hardware_concurrency() < 2) {
+    log(Severity::warning, "a dispatcher that spins on a machine with one processor starves its peers; use Idle::adaptive");
+  }
+}
+
+class SignalWatch final : public ControlPlane::Source {
+ public:
+  explicit SignalWatch(bool& seen) : seen_(seen) {}
+  void on_ready(int fd, std::uint32_t) override {
+    signalfd_siginfo info;
+    if (read(fd, &info, sizeof info) == sizeof info) seen_ = true;
+  }
+
+ private:
+  bool& seen_;
+};
+
+}  // namespace
+
+Dispatcher::Dispatcher(std::vector<std::unique_ptr<Transport>> transports, DispatcherOptions options)
+    : core_(std::make_shared<Core>(std::move(transports), std::move(options))) {}
+Dispatcher::~Dispatcher() {
+  if (core_ != nullptr) core_->close();
+}
+Dispatcher::Dispatcher(Dispatcher&&) noexcept = default;
+Dispatcher& Dispatcher::operator=(Dispatcher&& other) noexcept {
+  std::swap(core_, other.core_);
+  return *this;
+}
+
+Result<Listener> Dispatcher::serve_all(std::string_view url, std::span<Service* const> services) {
+  return core_->serve(url, services);
+}
+Result<Link> Dispatcher::connect(std::string_view url, LinkOptions options) { return core_->connect(url, options); }
+int Dispatcher::poll(int units) noexcept { return core_->poll(units); }
+void Dispatcher::poll_until(std::chrono::steady_clock::time_point when) noexcept { core_->poll_until(when); }
+void Dispatcher::stop() noexcept { core_->stop(); }
+bool Dispatcher::post_function(Posted& posted) noexcept { return core_->post(posted); }
+void Dispatcher::adopt_thread() noexcept { core_->adopt_thread(); }
+
+void Dispatcher::run() noexcept {
+  dress_thread(core_->options(), core_->turn().log);
+  core_->stopping.store(false, std::memory_order_relaxed);
+  core_->run([this] { return core_->stopping.load(std::memory_order_relaxed); });
+}
+
+void Dispatcher::run_until(const Signals& signals) noexcept {
+  dress_thread(core_->options(), core_->turn().log);
+  bool seen = false;
+  SignalWatch watch(seen);
+  if (auto added = core_->control().add(signals.fd(), EPOLLIN, watch); !added) {
+    core_->turn().log(Severity::error, added.error().what());
+    return;
+  }
+  core_->stopping.store(false, std::memory_order_relaxed);
+  core_->run([&] { return seen || core_->stopping.load(std::memory_order_relaxed); });
+  core_->control().remove(signals.fd());
+}
+
+}  // namespace rpc
+}  // namespace taut

@@ -1,0 +1,112 @@
+// The set-up side of a link: bindings, connecting, reconnecting. May allocate.
+#include "core.h"
+#include "link_state.h"
+
+namespace taut::rpc {
+namespace {
+
+using namespace std::chrono_literals;
+
+// Attempts follow each other at once, then after 1 ms, doubled up to this.
+constexpr Nanoseconds kBackoffFirst = 1ms;
+constexpr Nanoseconds kBackoffMax = 100ms;
+
+}  // namespace
+
+LinkState::LinkState(std::shared_ptr<Core> core, std::uint64_t endpoint, std::string url, LinkOptions options)
+    : core_(std::move(core)), turn_(&core_->turn()), endpoint_(endpoint), url_(std::move(url)), options_(options) {}
+
+LinkState::~LinkState() {
+  if (connector_ != nullptr) {
+    core_->control().forget(*this);
+    connector_.reset();
+  }
+  core_->forget(*this);
+  if (!turn_->inside && !turn_->calling_user && !turn_->waiting) core_->control_turn(0ns);
+}
+
+void LinkState::core_gone() noexcept {
+  core_->control().forget(*this);
+  connector_.reset();
+  end_ = nullptr;
+}
+
+void LinkState::start(std::unique_ptr<Connector> connector) {
+  connector_ = std::move(connector);
+  connector_->attempt();
+}
+
+Binding& LinkState::bind(const ServiceDescription& service) {
+  for (const auto& binding : bindings_) {
+    if (&binding->service == &service) return *binding;
+  }
+  bindings_.push_back(std::make_unique<Binding>(service));
+  fill(*bindings_.back());
+  return *bindings_.back();
+}
+
+// Finds the peer's index of each method by the service's name and the method's id.
+void LinkState::fill(Binding& binding) const {
+  const ServiceEntry* peer = end_ == nullptr ? nullptr : end_->wire().agreement().peer_methods.find(binding.service.name);
+  for (std::size_t i = 0; i < binding.methods.size(); ++i) {
+    const MethodDescription& method = binding.service.methods[i];
+    BoundMethod& bound = binding.methods[i];
+    const Nanoseconds timeout = method.timeout_ns != 0 ? Nanoseconds{method.timeout_ns} : options_.timeout;
+    bound.lane = method.urgent ? ring::Lane::urgent : ring::Lane::normal;
+    bound.timeout = timeout == forever ? kNever : turn_->clock.to_ticks(timeout);
+    const auto steps = (static_cast<std::uint64_t>(timeout.count()) + ring::kBudgetStepNs - 1) / ring::kBudgetStepNs;
+    bound.budget = timeout == forever              ? ring::kBudgetNone
+                   : steps >= ring::kBudgetLonger ? ring::kBudgetLonger
+                                                  : static_cast<ring::u32>(steps);
+    bound.index = BoundMethod::kMissing;
+    for (std::size_t k = 0; peer != nullptr && k < peer->methods.size(); ++k) {
+      if (peer->methods[k].id == method.id) bound.index = static_cast<ring::u16>(peer->first_index + k);
+    }
+  }
+}
+
+void LinkState::connected(LinkEnd& end) {
+  end_ = &end;
+  last_error_.reset();
+  backoff_ = 0ns;
+  for (const auto& binding : bindings_) fill(*binding);
+  if (on_link && !turn_->waiting) on_link(true);
+}
+
+void LinkState::disconnected() {
+  end_ = nullptr;
+  if (on_link && !turn_->waiting) on_link(false);
+  backoff_ = kBackoffFirst;
+  if (connector_ != nullptr) core_->control().call_at(std::chrono::steady_clock::now(), *this);
+}
+
+void LinkState::attempt_failed(const Error& error) {
+  last_error_ = error;
+  backoff_ = backoff_ == 0ns ? kBackoffFirst : std::min(2 * backoff_, kBackoffMax);
+  core_->control().call_at(std::chrono::steady_clock::now() + backoff_, *this);
+}
+
+void LinkState::on_time() {
+  if (connector_ != nullptr && end_ == nullptr) connector_->attempt();
+}
+
+}  // namespace taut::rpc
+
+namespace taut {
+
+Link::Link(std::unique_ptr<rpc::LinkState> state) noexcept : state_(std::move(state)) {}
+Link::Link(Link&&) noexcept = default;
+Link& Link::operator=(Link&&) noexcept = default;
+
+Link::~Link() {
+  if (state_ == nullptr) return;
+  const auto own = std::move(state_->own_dispatcher);  // goes last
+  state_.reset();
+}
+
+bool Link::up() const noexcept { return state_->end() != nullptr; }
+void Link::on_link(std::function<void(bool up)> f) { state_->on_link = std::move(f); }
+int Link::poll() noexcept { return state_->core()->poll(rpc::Dispatcher::kPollDefault); }
+void Link::adopt_thread() noexcept { state_->core()->adopt_thread(); }
+
+}  // namespace taut

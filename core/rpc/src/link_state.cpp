@@ -1,0 +1,152 @@
+// The running side of a link: claiming, sending and waiting for calls.
+#include "link_state.h"
+
+#include "core.h"
+
+namespace taut::rpc {
+namespace {
+
+using ring::u32;
+
+struct Explained {
+  Code code;
+  const char* text;
+};
+
+// What a call that was refused before it was sent tells its caller. All of them ran: no.
+Explained explain(Why why) noexcept {
+  switch (why) {
+    case Why::ring_full: return {Code::resource_exhausted, "the ring towards the server is full: poll, or open the link with a larger ring="};
+    case Why::calls_in_flight: return {Code::resource_exhausted, "every call that the server grants is unanswered: poll, or open the link with a larger inflight="};
+    case Why::too_big: return {Code::out_of_range, "the message does not fit its room: at most a quarter of the ring, or what was claimed"};
+    case Why::not_connected: return {Code::unavailable, "the link has no server at present and reconnects by itself"};
+    case Why::halted: return {Code::unavailable, "the service is halted"};
+    case Why::unknown_method: return {Code::unimplemented, "the server's method table does not hold this method"};
+    case Why::open_claim: return {Code::failed_precondition, "another claim of this lane is open: send it or let it go first"};
+    case Why::inside_handler: return {Code::failed_precondition, "a wait inside a handler or callback would stop the dispatcher: use then()"};
+    case Why::forked: return {Code::failed_precondition, "this process is a child of fork(): links belong to the process that opened them"};
+    case Why::peer_violation: return {Code::unavailable, "the server broke the rules of the ring"};
+    default: return {Code::internal, "refused"};
+  }
+}
+
+// Steps of 16 ns, rounded up; beyond 32 bits only the caller keeps the time.
+u32 budget_of(Nanoseconds timeout) noexcept {
+  const auto steps = (static_cast<std::uint64_t>(timeout.count()) + ring::kBudgetStepNs - 1) / ring::kBudgetStepNs;
+  return steps >= ring::kBudgetLonger ? ring::kBudgetLonger : std::max<u32>(static_cast<u32>(steps), 1);
+}
+
+}  // namespace
+
+CallClaim LinkState::claim(const Binding& binding, u32 method, u32 payload_bytes) noexcept {
+  const BoundMethod& bound = binding.methods[method];
+  if (end_ == nullptr) [[unlikely]] return {this, &bound, nullptr, 0, Why::not_connected};
+  if (!turn_->on_owner()) [[unlikely]] {
+    if (!core_->on_owner()) return {this, &bound, nullptr, 0, Why::wrong_thread};
+  }
+  if (core_->forked()) [[unlikely]] return {this, &bound, nullptr, 0, Why::forked};
+  if (bound.index == BoundMethod::kMissing) [[unlikely]] return {this, &bound, nullptr, 0, Why::unknown_method};
+  const LinkEnd::Room room = end_->claim_request(bound.lane, payload_bytes);
+  return {this, &bound, room.payload, room.bytes, room.refused};
+}
+
+void LinkState::drop(CallClaim& claim) noexcept {
+  if (end_ != nullptr) end_->drop_request(claim.method_->lane);
+}
+
+LinkState::Sent LinkState::commit(CallClaim& claim, u32 payload_bytes, Nanoseconds timeout) noexcept {
+  if (!claim) [[unlikely]] return {nullptr, claim.refused_};
+  const BoundMethod& method = *claim.method_;
+  claim.payload_ = nullptr;  // from here on the claim is ours
+  if (end_ == nullptr) [[unlikely]] return {nullptr, Why::not_connected};
+  if (payload_bytes > claim.room_) [[unlikely]] {
+    end_->drop_request(method.lane);
+    return {nullptr, Why::too_big};
+  }
+  u32 budget = method.budget;
+  Ticks ticks = method.timeout;
+  if (timeout.count() != 0) [[unlikely]] {
+    budget = timeout == forever ? ring::kBudgetNone : budget_of(timeout);
+    ticks = timeout == forever ? kNever : turn_->clock.to_ticks(timeout);
+  }
+  PendingTable::Row* row = end_->send_request(method.lane, method.index, payload_bytes, budget, ticks);
+  return {row, row == nullptr ? Why::calls_in_flight : Why::none};
+}
+
+Status LinkState::refusal(Why why) const noexcept {
+  if (why == Why::wrong_thread) return {Code::failed_precondition, Ran::no, why, "a call was " + core_->wrong_thread_text()};
+  const Explained explained = explain(why);
+  return {explained.code, Ran::no, why, explained.text};
+}
+
+PendingCall LinkState::send(CallClaim&& claim, u32 payload_bytes, CallOptions options) noexcept {
+  const Sent sent = commit(claim, payload_bytes, options.timeout);
+  if (sent.row != nullptr) [[likely]] return PendingCall(sent.row->callback);
+  if (end_ != nullptr) end_->counters().calls_refused.add();
+  turn_->finished.push_back({Callback{}, refusal(sent.refused)});
+  return PendingCall(turn_->finished.back().callback);
+}
+
+Status LinkState::wait(CallClaim&& claim, u32 payload_bytes, Wait wait, AnswerBuffer& buffer) noexcept {
+  if (turn_->calling_user || turn_->waiting) [[unlikely]] {
+    if (claim) claim.drop();
+    claim.payload_ = nullptr;
+    return refusal(Why::inside_handler);
+  }
+  const Sent sent = commit(claim, payload_bytes, wait.timeout);
+  if (sent.row == nullptr) [[unlikely]] {
+    if (end_ != nullptr) end_->counters().calls_refused.add();
+    // A client that only waits has no other turn in which its link could come back.
+    if (sent.refused == Why::not_connected && core_->on_owner()) core_->control_turn(Nanoseconds{0});
+    return refusal(sent.refused);
+  }
+  return wait_for(sent.row->call, sent.row->deadline, buffer);
+}
+
+Status LinkState::wait_for(std::uint64_t call, Ticks deadline, AnswerBuffer& buffer) noexcept {
+  LinkEnd& end = *end_;
+  Status status;
+  turn_->waiting = true;
+  for (std::uint64_t spins = 0;; ++spins) {
+    const LinkEnd::Found found = end.look_for(call, status, buffer);
+    if (found == LinkEnd::Found::answer) break;
+    if (found == LinkEnd::Found::something) continue;
+    if (end.ended != nullptr) {  // what had been sent was looked through in this round
+      status = end.give_up(call, Code::unavailable, end.ended->why, end.ended->text);
+      break;
+    }
+    if (end.broken()) {
+      status = end.give_up(call, Code::unavailable, Why::peer_violation, end.violation());
+      break;
+    }
+    core_->idle_in_wait(end, spins, deadline);
+    if (turn_->now >= deadline) {
+      status = end.give_up(call, Code::deadline_exceeded, Why::timeout, "no answer within the timeout");
+      break;
+    }
+  }
+  turn_->waiting = false;
+  return status;
+}
+
+// --- what generated code calls
+
+Binding& bind(LinkState& link, const ServiceDescription& service) { return link.bind(service); }
+
+CallClaim claim_call(LinkState& link, const Binding& binding, u32 method, u32 payload_bytes) noexcept {
+  return link.claim(binding, method, payload_bytes);
+}
+
+PendingCall send_call(CallClaim&& claim, u32 payload_bytes, CallOptions options) noexcept {
+  LinkState& link = claim.link();
+  return link.send(std::move(claim), payload_bytes, options);
+}
+
+Status wait_call(CallClaim&& claim, u32 payload_bytes, Wait wait, AnswerBuffer& buffer) noexcept {
+  LinkState& link = claim.link();
+  return link.wait(std::move(claim), payload_bytes, wait, buffer);
+}
+
+void CallClaim::drop() noexcept { link_->drop(*this); }
+
+}  // namespace taut::rpc

@@ -1,0 +1,85 @@
+// What a taut::Link is made of: the present end (if there is a server), the bindings of its clients, and the connector
+// that makes the next end.
+#pragma once
+
+#include <array>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "link_end.h"
+#include "taut/rpc/call.h"
+#include "taut/rpc/dispatcher.h"
+
+namespace taut::rpc {
+
+class Core;
+
+// One method of a binding, ready for the running path.
+struct BoundMethod {
+  static constexpr ring::u16 kMissing = 0xffff;
+  ring::u16 index = kMissing;   // in the peer's method table
+  ring::Lane lane = ring::Lane::normal;
+  ring::u32 budget = 0;         // the default timeout in steps of 16 ns
+  Ticks timeout = kNever;       // the same in ticks
+};
+
+class Binding {
+ public:
+  explicit Binding(const ServiceDescription& with) : service(with), methods(with.methods.size()) {}
+  const ServiceDescription& service;
+  std::vector<BoundMethod> methods;
+};
+
+class LinkState final : public ControlPlane::Source {
+ public:
+  LinkState(std::shared_ptr<Core> core, std::uint64_t endpoint, std::string url, LinkOptions options);
+  ~LinkState() override;
+
+  Binding& bind(const ServiceDescription& service);
+  [[nodiscard]] CallClaim claim(const Binding& binding, std::uint32_t method, std::uint32_t payload_bytes) noexcept;
+  void drop(CallClaim& claim) noexcept;
+  PendingCall send(CallClaim&& claim, std::uint32_t payload_bytes, CallOptions options) noexcept;
+  Status wait(CallClaim&& claim, std::uint32_t payload_bytes, Wait wait, AnswerBuffer& buffer) noexcept;
+
+  // --- for the Core
+  void start(std::unique_ptr<Connector> connector);
+  void connected(LinkEnd& end);
+  void disconnected();
+  void attempt_failed(const Error& error);
+  void on_time() override;  // the next attempt is due
+  void on_ready(int, std::uint32_t) override {}
+  void core_gone() noexcept;
+
+  [[nodiscard]] LinkEnd* end() const noexcept { return end_; }
+  [[nodiscard]] const std::string& url() const noexcept { return url_; }
+  [[nodiscard]] const Error* last_error() const noexcept { return last_error_ ? &*last_error_ : nullptr; }
+  [[nodiscard]] Core* core() const noexcept { return core_.get(); }
+
+  std::function<void(bool)> on_link;
+  std::unique_ptr<Dispatcher> own_dispatcher;  // of taut::connect()
+
+ private:
+  struct Sent {
+    PendingTable::Row* row = nullptr;
+    Why refused = Why::none;
+  };
+  Sent commit(CallClaim& claim, std::uint32_t payload_bytes, Nanoseconds timeout) noexcept;
+  [[nodiscard]] Status refusal(Why why) const noexcept;
+  void fill(Binding& binding) const;
+  Status wait_for(std::uint64_t call, Ticks deadline, AnswerBuffer& buffer) noexcept;
+
+  std::shared_ptr<Core> core_;
+  Turn* turn_;
+  LinkEnd* end_ = nullptr;
+  std::uint64_t endpoint_;
+  std::string url_;
+  LinkOptions options_;
+  std::unique_ptr<Connector> connector_;
+  std::vector<std::unique_ptr<Binding>> bindings_;
+  std::optional<Error> last_error_;
+  Nanoseconds backoff_{0};
+};
+
+}  // namespace taut::rpc

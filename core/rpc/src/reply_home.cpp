@@ -1,0 +1,47 @@
+// Replies that come home from elsewhere: dropped on another thread, or alive when their dispatcher is gone.
+//
+// A LinkEnd counts the Replies that are held, so it stays until the last one is back. While the dispatcher lives, that
+// count belongs to its thread and a foreign drop is queued for it; afterwards it belongs to whoever holds the mutex.
+#include "link_end.h"
+
+namespace taut::rpc {
+
+void RawReply::drop_elsewhere(bool wrong_thread) noexcept {
+  LinkEnd* end = std::exchange(end_, nullptr);
+  const std::shared_ptr<Turn> turn = end->turn_keep_;  // survives the end that may be deleted below
+  const std::lock_guard lock(turn->foreign_mutex);
+  if (!turn->gone.load(std::memory_order_acquire)) {
+    if (wrong_thread) {
+      turn->log(Severity::error, "a Reply was answered on thread " + describe_this_thread() + ", but its dispatcher belongs to thread " +
+                                     turn->owner_name + "; carry it home with post()");
+    }
+    turn->foreign.push_back({end, call_, bound_, static_cast<std::uint8_t>(lane_), wrong_thread});
+    turn->foreign_waiting.store(true, std::memory_order_relaxed);
+    return;
+  }
+  end->lanes_[LinkEnd::index(lane_)].admission.leave(bound_);
+  if (!end->held_by_replies()) delete end;
+}
+
+void answer_foreign_drops(Turn& turn) noexcept {
+  std::vector<Turn::ForeignDrop> drops;
+  {
+    const std::lock_guard lock(turn.foreign_mutex);
+    drops.swap(turn.foreign);
+    turn.foreign_waiting.store(false, std::memory_order_relaxed);
+  }
+  for (const Turn::ForeignDrop& drop : drops) {
+    drop.end->refuse(static_cast<ring::Lane>(drop.lane), drop.call, drop.bound, Code::aborted, Ran::yes,
+                     drop.wrong_thread ? Why::wrong_thread : Why::reply_dropped,
+                     drop.wrong_thread ? "answered on a wrong thread" : "the reply was let go on another thread");
+  }
+}
+
+// The dispatcher is gone (Turn::gone is set): the last Reply deletes the end.
+void leave_to_replies(std::unique_ptr<LinkEnd> end) noexcept {
+  const std::shared_ptr<Turn> turn = end->turn_keep_;
+  const std::lock_guard lock(turn->foreign_mutex);
+  if (end->held_by_replies()) (void)end.release();
+}
+
+}  // namespace taut::rpc
