@@ -75,8 +75,13 @@ RawReply& RawReply::operator=(RawReply&& other) noexcept {
   return *this;
 }
 
+// On the dispatcher's thread, and the dispatcher lives.
+bool RawReply::at_home() const noexcept {
+  return end_->turn_->on_owner() && !end_->turn_->gone.load(std::memory_order_relaxed);
+}
+
 std::byte* RawReply::claim(u32 payload_bytes) noexcept {
-  if (end_ == nullptr || !end_->turn_->on_owner() || end_->closed_) return nullptr;
+  if (end_ == nullptr || !at_home() || end_->closed_) return nullptr;
   return end_->claim_answer(lane_, payload_bytes, bound_);
 }
 
@@ -87,7 +92,7 @@ void RawReply::send(u32 payload_bytes) noexcept {
 
 void RawReply::refuse(Code code, Why why, std::string_view text) noexcept {
   if (end_ == nullptr) return;
-  if (!end_->turn_->on_owner()) return drop_elsewhere(true);
+  if (!at_home()) return drop_elsewhere(true);
   LinkEnd* end = std::exchange(end_, nullptr);
   // What is refused before taken() did not run.
   end->refuse(lane_, call_, bound_, code, ran_ ? Ran::yes : Ran::no, why, text);
@@ -95,7 +100,7 @@ void RawReply::refuse(Code code, Why why, std::string_view text) noexcept {
 
 void RawReply::refuse_too_big(u32 payload_bytes) noexcept {
   if (end_ == nullptr) return;
-  if (end_->turn_->on_owner() && end_->closed_) return refuse(Code::unavailable, Why::link_closed, {});
+  if (at_home() && end_->closed_) return refuse(Code::unavailable, Why::link_closed, {});
   refuse(Code::resource_exhausted, Why::too_big,
          "the answer of " + std::to_string(payload_bytes) + " bytes exceeds its room");
 }
@@ -115,7 +120,7 @@ Nanoseconds RawReply::queued() const noexcept {
 }
 
 void RawReply::drop() noexcept {
-  if (!end_->turn_->on_owner()) return drop_elsewhere(false);
+  if (!at_home()) return drop_elsewhere(false);
   if (std::uncaught_exceptions() > 0) return refuse(Code::internal, Why::handler_threw, "the handler threw an exception");
   refuse(Code::aborted, Why::reply_dropped, "the handler let its reply go without an answer");
 }

@@ -75,7 +75,7 @@ class Pipe {
     if (!claim) return false;
     std::memcpy(writer_.memory().bytes(claim.at) + 8, reader_.memory().bytes(next_.at) + 8, bytes - 8);
     writer_.send(claim, ring::Head{(next_.head.word & ~ring::u64{0xffffffff}) | bytes});
-    moved_.push_back({next_.end, writer_.position()});
+    if (asks) moved_.push_back({next_.end, writer_.position()});  // only requests are marked as taken
     return true;
   }
 

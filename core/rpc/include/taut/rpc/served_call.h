@@ -51,6 +51,7 @@ class RawReply {
  private:
   friend class LinkEnd;
   friend class ServedCall;
+  [[nodiscard]] bool at_home() const noexcept;
   void drop() noexcept;
   void drop_elsewhere(bool wrong_thread) noexcept;
 
