@@ -164,6 +164,7 @@ struct WriterEnd {
   void put(u32 claimed, u32 lines) {
     const Claim claim = ring.claim(claimed * kStep);
     if (!claim) return machine.require(claim.refusal == Refusal::full, "a claim that is refused for no good reason");
+    if (claim.at + claim.room > machine.lines * kStep) return machine.require(false, "I3: a claim across the end");
     for (u32 i = claimed; i-- != 0;) {
       const bool kept = i < lines;
       machine.store([&] {

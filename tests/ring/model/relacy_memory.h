@@ -128,10 +128,9 @@ struct Ring {
 
   Claim claim(u32 line_count) {
     for (;;) {
-      if (const Claim claim = writer.claim(line_count * kStep))
-        return claim;
-      else
-        RL_ASSERT(claim.refusal == Refusal::full);
+      const Claim claim = writer.claim(line_count * kStep);
+      RL_ASSERT(claim ? claim.at + claim.room <= lines * kStep : claim.refusal == Refusal::full);
+      if (claim) return claim;
       rl::yield(1, $);
     }
   }

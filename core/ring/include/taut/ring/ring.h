@@ -80,6 +80,7 @@ class Writer {
       // The pad leads the reader to the record, so it is committed last; until then the record is not reachable.
       memory_.store_head(claim.at, head.word, Order::relaxed);
       head = Head::make(claim.pad, Kind::pad);
+      runway_ = advance;  // none is left behind a pad: the end of the ring and every other limit lie elsewhere now
     }
     commit(offset(pos_), head.word);
     pos_ += advance;
@@ -120,7 +121,8 @@ class Writer {
       if (const Refusal refusal = refresh(needed); refusal != Refusal::none) return {.refusal = refusal};
     }
     touch(pos_ + pad + room + kStep);
-    runway_ = pad != 0 ? pad + room : runway(left);  // behind a pad every limit lies elsewhere: look again
+    // No runway across the end: a claim that follows this one, if it is dropped, needs the pad too (I3).
+    runway_ = pad != 0 ? 0 : runway(left);
     return {.at = pad == 0 ? at : 0, .room = room, .pad = pad, .refusal = Refusal::none};
   }
 
