@@ -62,7 +62,8 @@ class Writer {
   // Room for a record of `bytes` with its header, leaving `reserve` bytes free behind it.
   // At most one claim may be open.
   [[gnu::always_inline]] Claim claim(u32 bytes, u32 reserve = 0) noexcept {
-    const u64 room = up(u64{bytes});
+    // As up(), except that 0 becomes more than any ring holds, so that claim_slowly() refuses it too.
+    const u64 room = u64{(bytes - 1) | (kStep - 1)} + 1;
     // One comparison for the usual case: `runway_` is within every limit that claim_slowly() knows.
     if (room + kStep + reserve <= runway_) [[likely]] {
       return {.at = offset(pos_), .room = static_cast<u32>(room), .pad = 0, .refusal = Refusal::none};
