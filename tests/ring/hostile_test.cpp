@@ -129,6 +129,31 @@ TEST_P(HostileTest, NoHeadLeadsOutsideTheRing) {
   }
 }
 
+// Memory that the other process changes between two loads: each load of a head is answered with the next word.
+struct ChangingHeads {
+  std::vector<u64> words;
+  u32 loads = 0;
+};
+struct ChangingMemory {
+  ChangingHeads* heads;
+  u64 load_head(u32, Order) const noexcept { return heads->words.at(heads->loads++); }
+  void store_released(u64, Order) noexcept {}
+};
+
+TEST(ChangingHeads, AHeadIsLoadedOnce) {
+  ChangingHeads heads{{Head::make(kStep, Kind::request).word, Head::make(kRing, Kind::request).word}};
+  Reader<ChangingMemory> reader({&heads}, {.ring_bytes = kRing, .first = 0});
+  EXPECT_EQ(reader.next().head.bytes(), kStep);
+  EXPECT_EQ(heads.loads, 1u);
+}
+
+TEST(ChangingHeads, APadAtTheStartIsRefusedWhateverIsThereNext) {
+  ChangingHeads heads{{Head::make(kRing, Kind::pad).word, Head::make(kStep, Kind::request).word}};
+  Reader<ChangingMemory> reader({&heads}, {.ring_bytes = kRing, .first = 0});
+  EXPECT_FALSE(reader.next());
+  EXPECT_TRUE(reader.violated());
+}
+
 // The writer believes `released` only inside [what it has seen, its own position].
 class LyingReaderTest : public HostileTest {
  protected:

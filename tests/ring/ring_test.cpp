@@ -181,11 +181,29 @@ TEST_P(RingTest, AnIdleReaderPublishesWhatItHeldBack) {
   EXPECT_EQ(lane.released(), GetParam() + kStep);
 }
 
+struct CountingMemory {
+  u32* stores;
+  u64 load_head(u32, Order) const noexcept { return 0; }
+  void store_released(u64, Order) noexcept { ++*stores; }
+};
+
+TEST_P(RingTest, AnIdleReaderStoresOnlyNews) {
+  u32 stores = 0;
+  Reader<CountingMemory> reader({&stores}, {.ring_bytes = kRing, .first = GetParam()});
+  stores = 0;
+  for (u32 i = 0; i != 3; ++i) reader.idle();
+  EXPECT_EQ(stores, 0u);
+  reader.release(GetParam() + kStep);
+  for (u32 i = 0; i != 3; ++i) reader.idle();
+  EXPECT_EQ(stores, 1u);
+}
+
 TEST_P(RingTest, ReadAheadKeepsRecordsInPlaceUntilTheyAreReleasedInOrder) {
   const u32 count = lane.fill_up();
   std::deque<Record> held;
   for (u32 i = 0; i != count; ++i) held.push_back(lane.reader.next());
   EXPECT_FALSE(lane.reader.next());
+  EXPECT_FALSE(lane.reader.waiting()) << "what was read does not wait";
   lane.reader.idle();
   EXPECT_EQ(lane.try_send(kStep), Refusal::full) << "read is not released";
   for (u32 i = 0; i != count; ++i) {
