@@ -62,7 +62,8 @@ class Writer {
   // Room for a record of `bytes` with its header, leaving `reserve` bytes free behind it.
   // At most one claim may be open.
   [[gnu::always_inline]] Claim claim(u32 bytes, u32 reserve = 0) noexcept {
-    const u64 room = up(u64{bytes});
+    // As up(), except that 0 becomes more than any ring holds, so that claim_slowly() refuses it too.
+    const u64 room = u64{(bytes - 1) | (kStep - 1)} + 1;
     // One comparison for the usual case: `runway_` is within every limit that claim_slowly() knows.
     if (room + kStep + reserve <= runway_) [[likely]] {
       return {.at = offset(pos_), .room = static_cast<u32>(room), .pad = 0, .refusal = Refusal::none};
@@ -80,6 +81,7 @@ class Writer {
       // The pad leads the reader to the record, so it is committed last; until then the record is not reachable.
       memory_.store_head(claim.at, head.word, Order::relaxed);
       head = Head::make(claim.pad, Kind::pad);
+      runway_ = advance;  // none is left behind a pad: the end of the ring and every other limit lie elsewhere now
     }
     commit(offset(pos_), head.word);
     pos_ += advance;
@@ -120,7 +122,8 @@ class Writer {
       if (const Refusal refusal = refresh(needed); refusal != Refusal::none) return {.refusal = refusal};
     }
     touch(pos_ + pad + room + kStep);
-    runway_ = pad != 0 ? pad + room : runway(left);  // behind a pad every limit lies elsewhere: look again
+    // No runway across the end: a claim that follows this one, if it is dropped, needs the pad too (I3).
+    runway_ = pad != 0 ? 0 : runway(left);
     return {.at = pad == 0 ? at : 0, .room = room, .pad = pad, .refusal = Refusal::none};
   }
 
