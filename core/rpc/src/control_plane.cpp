@@ -160,7 +160,40 @@ void ControlPlane::wake() noexcept {
 }
 
 void ControlPlane::run() {
-  while (!stop_.load(std::memory_order_relaxed)) poll(kForEver);  // relaxed: the eventfd orders what matters
+  {
+    const std::lock_guard lock(perform_mutex_);
+    runner_ = this_thread();
+  }
+  while (!stop_.load(std::memory_order_relaxed)) {  // relaxed: the eventfd orders what matters
+    poll(kForEver);
+    perform_what_waits();
+  }
+  {
+    const std::lock_guard lock(perform_mutex_);
+    runner_ = nullptr;
+    stop_.store(false, std::memory_order_relaxed);
+  }
+  perform_what_waits();
+}
+
+void ControlPlane::perform(const std::function<void()>& f) {
+  std::unique_lock lock(perform_mutex_);
+  if (runner_ == nullptr || runner_ == this_thread()) {
+    lock.unlock();
+    f();
+    return;
+  }
+  to_perform_.push_back(&f);
+  wake();
+  performed_.wait(lock, [&] { return std::find(to_perform_.begin(), to_perform_.end(), &f) == to_perform_.end(); });
+}
+
+void ControlPlane::perform_what_waits() {
+  const std::lock_guard lock(perform_mutex_);
+  if (to_perform_.empty()) return;
+  for (const auto* f : to_perform_) (*f)();
+  to_perform_.clear();
+  performed_.notify_all();
 }
 
 void ControlPlane::stop() noexcept {

@@ -140,7 +140,9 @@ bool Core::post(Posted& posted) noexcept {
     posts_.push_back(std::move(posted));
     posts_waiting_.store(true, std::memory_order_relaxed);
   }
-  control_->wake();
+  // sync(post): pairs with the fence in sleep_until_rung(): either this side sees the sleeper or the sleeper the post.
+  std::atomic_thread_fence(std::memory_order_seq_cst);
+  if (asleep_.load(std::memory_order_relaxed)) control_->wake();
   return true;
 }
 
@@ -189,6 +191,9 @@ void Core::rest(Nanoseconds idle_for) noexcept {
 
 void Core::sleep_until_rung() noexcept {
   OwnBoard board{board_ ? &board_->state() : nullptr};
+  asleep_.store(true, std::memory_order_relaxed);
+  // sync(post): pairs with the fence in post(). It also is the one of announce_sleep() where there is no board yet.
+  std::atomic_thread_fence(std::memory_order_seq_cst);
   if (board.state != nullptr) ring::announce_sleep(board, 0);
   const bool anything = std::any_of(ends_.begin(), ends_.end(), [](const auto& end) { return end->waiting(); }) ||
                         posts_waiting_.load(std::memory_order_relaxed) || !pumped_.empty();
@@ -202,6 +207,7 @@ void Core::sleep_until_rung() noexcept {
     control_turn(wait);
   }
   if (board.state != nullptr) ring::announce_awake(board, 0);
+  asleep_.store(false, std::memory_order_relaxed);
   turn_->now = turn_->clock.now();
 }
 

@@ -118,6 +118,7 @@ class Core final : public Inbox, public std::enable_shared_from_this<Core> {
   std::vector<Posted> posts_;
   std::vector<Posted> running_posts_;
   std::atomic<bool> posts_waiting_{false};
+  std::atomic<bool> asleep_{false};  // in epoll: a post must wake it
 };
 
 }  // namespace taut::rpc

@@ -30,7 +30,7 @@ void Core::close() noexcept {
   if (turn_->owner == nullptr) adopt_thread();
   for (auto& [endpoint, link] : links_) link->core_gone();
   links_.clear();
-  served_.clear();
+  for (auto& [endpoint, served] : served_) control_->perform([&] { served.acceptor.reset(); });
   for (const auto& end : ends_) {
     if (end->ended == nullptr) end_link(*end, {Why::link_closed, "the dispatcher was destroyed"});
   }
@@ -104,10 +104,12 @@ Result<Listener> Core::serve(std::string_view text, std::span<Service* const> se
   const std::uint64_t endpoint = next_endpoint_++;
   Served served{std::make_unique<MethodTable>(std::move(*table)),
                 std::make_shared<const ServedMethods>(services, limits->reply_bytes_max), nullptr};
-  auto acceptor = transport->listen(
-      *url, {endpoint, *control_, *this, board_->fd(), *served.table, std::move(descriptions), *limits, turn_->clock});
-  if (!acceptor) return acceptor.error();
-  served.acceptor = std::move(*acceptor);
+  const ListenContext context{endpoint,      *control_,               *this,   board_->fd(),
+                              *served.table, std::move(descriptions), *limits, turn_->clock};
+  std::optional<Result<std::unique_ptr<Acceptor>>> acceptor;
+  control_->perform([&] { acceptor.emplace(transport->listen(*url, context)); });
+  if (!*acceptor) return acceptor->error();
+  served.acceptor = std::move(**acceptor);
   std::string name = served.acceptor->url();
   served_.emplace(endpoint, std::move(served));
   return Listener(weak_from_this(), endpoint, std::move(name));
@@ -133,9 +135,13 @@ Result<Link> Core::connect(std::string_view text, const LinkOptions& defaults) {
   const std::uint64_t endpoint = next_endpoint_++;
   auto state = std::make_unique<LinkState>(shared_from_this(), endpoint, url->name(), *options);
   links_.emplace(endpoint, state.get());
-  auto connector = transport->connect(*url, {endpoint, *control_, *this, board_->fd(), *options, turn_->clock});
-  if (!connector) return connector.error();
-  state->start(std::move(*connector));
+  const ConnectContext context{endpoint, *control_, *this, board_->fd(), *options, turn_->clock};
+  std::optional<Result<std::unique_ptr<Connector>>> connector;
+  control_->perform([&] {
+    connector.emplace(transport->connect(*url, context));
+    if (*connector) state->start(std::move(**connector));
+  });
+  if (!*connector) return connector->error();
   const auto give_up = std::chrono::steady_clock::now() + options->connect_timeout;
   while (state->end() == nullptr) {
     const Error* error = state->last_error();
@@ -154,7 +160,8 @@ Result<Link> Core::connect(std::string_view text, const LinkOptions& defaults) {
 
 void Core::stop_listening(std::uint64_t endpoint) noexcept {
   const auto found = served_.find(endpoint);
-  if (found != served_.end()) found->second.acceptor.reset();  // its links keep the methods
+  if (found == served_.end()) return;
+  control_->perform([&] { found->second.acceptor.reset(); });  // its links keep the methods
 }
 
 void Core::forget(LinkState& link) noexcept {

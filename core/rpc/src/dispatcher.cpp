@@ -89,6 +89,15 @@ void Dispatcher::stop() noexcept { core_->stop(); }
 bool Dispatcher::post_function(Posted& posted) noexcept { return core_->post(posted); }
 void Dispatcher::adopt_thread() noexcept { core_->adopt_thread(); }
 
+Result<Link> connect_alone(std::unique_ptr<Dispatcher> dispatcher, std::string_view url, const LinkOptions& options) {
+  Core& core = *dispatcher->core_;
+  auto link = dispatcher->connect(url, options);
+  if (!link) return link;
+  core.turn().owner = nullptr;
+  link->state().own_dispatcher = std::move(dispatcher);
+  return link;
+}
+
 void Dispatcher::run() noexcept {
   dress_thread(core_->options(), core_->turn().log);
   core_->stopping.store(false, std::memory_order_relaxed);

@@ -17,18 +17,25 @@ LinkState::LinkState(std::shared_ptr<Core> core, std::uint64_t endpoint, std::st
     : core_(std::move(core)), turn_(&core_->turn()), endpoint_(endpoint), url_(std::move(url)), options_(options) {}
 
 LinkState::~LinkState() {
-  if (connector_ != nullptr) {
-    core_->control().forget(*this);
-    connector_.reset();
-  }
+  if (connector_ != nullptr) stop_connecting();
   core_->forget(*this);
   if (!turn_->inside && !turn_->calling_user && !turn_->waiting) core_->control_turn(0ns);
 }
 
 void LinkState::core_gone() noexcept {
-  core_->control().forget(*this);
-  connector_.reset();
+  stop_connecting();
   end_ = nullptr;
+}
+
+void LinkState::stop_connecting() {
+  core_->control().perform([this] {
+    core_->control().forget(*this);
+    connector_.reset();
+  });
+}
+
+void LinkState::attempt_after(Nanoseconds delay) {
+  core_->control().perform([this, delay] { core_->control().call_at(std::chrono::steady_clock::now() + delay, *this); });
 }
 
 void LinkState::start(std::unique_ptr<Connector> connector) {
@@ -77,18 +84,17 @@ void LinkState::disconnected() {
   end_ = nullptr;
   if (on_link && !turn_->waiting) on_link(false);
   backoff_ = kBackoffFirst;
-  if (connector_ != nullptr) core_->control().call_at(std::chrono::steady_clock::now(), *this);
+  if (connector_ != nullptr) attempt_after(0ns);
 }
 
 void LinkState::attempt_failed(const Error& error) {
   last_error_ = error;
   backoff_ = backoff_ == 0ns ? kBackoffFirst : std::min(2 * backoff_, kBackoffMax);
-  core_->control().call_at(std::chrono::steady_clock::now() + backoff_, *this);
+  attempt_after(backoff_);
 }
 
-void LinkState::on_time() {
-  if (connector_ != nullptr && end_ == nullptr) connector_->attempt();
-}
+// On the control plane's thread, like everything that touches the connector.
+void LinkState::on_time() { connector_->attempt(); }
 
 }  // namespace taut::rpc
 

@@ -68,6 +68,8 @@ class LinkState final : public ControlPlane::Source {
   Sent commit(CallClaim& claim, std::uint32_t payload_bytes, Nanoseconds timeout) noexcept;
   [[nodiscard]] Status refusal(Why why) const noexcept;
   void fill(Binding& binding) const;
+  void stop_connecting();
+  void attempt_after(Nanoseconds delay);
   Status wait_for(std::uint64_t call, Ticks deadline, AnswerBuffer& buffer) noexcept;
 
   std::shared_ptr<Core> core_;

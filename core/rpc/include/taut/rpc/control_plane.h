@@ -10,13 +10,17 @@
 
 #include <atomic>
 #include <chrono>
+#include <condition_variable>
 #include <cstdint>
+#include <functional>
 #include <memory>
+#include <mutex>
 #include <unordered_map>
 #include <vector>
 
 #include "taut/base/clock.h"
 #include "taut/base/result.h"
+#include "taut/base/thread.h"
 
 namespace taut::rpc {
 
@@ -54,9 +58,13 @@ class ControlPlane {
   // Wakes a poll() that waits. From any thread; async-signal-safe.
   void wake() noexcept;
 
-  // Room for the loop of a thread of its own: polls until stop() was called from any thread.
+  // The loop of a thread of its own: polls until stop() was called from any thread.
   void run();
   void stop() noexcept;
+
+  // Runs `f` where sources may be touched, and returns when it has run: on the thread that is in run(), or here when
+  // there is none. From any thread; set-up only.
+  void perform(const std::function<void()>& f);
 
  private:
   ControlPlane() = default;
@@ -68,12 +76,17 @@ class ControlPlane {
     std::chrono::steady_clock::time_point when;
     Source* source;
   };
+  void perform_what_waits();
   int wait_for_events(epoll_event* events, int count, Nanoseconds wait) noexcept;
   int run_due_timers();
 
   int epoll_ = -1;
   int wake_ = -1;   // an eventfd of this process alone: a shared one could be made to block
   std::atomic<bool> stop_{false};
+  std::mutex perform_mutex_;
+  std::condition_variable performed_;
+  ThreadId runner_ = nullptr;                                // the thread in run()
+  std::vector<const std::function<void()>*> to_perform_;     // by others, who wait
   std::uint32_t serial_ = 0;
   std::unordered_map<int, Watch> watches_;
   std::vector<Timer> timers_;

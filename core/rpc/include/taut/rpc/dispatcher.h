@@ -165,9 +165,13 @@ class Dispatcher {
   void adopt_thread() noexcept;
 
  private:
+  friend Result<Link> connect_alone(std::unique_ptr<Dispatcher>, std::string_view, const LinkOptions&);
   bool post_function(Posted& posted) noexcept;
   std::shared_ptr<Core> core_;
 };
+
+// A link that owns the dispatcher it was made with, and belongs to the thread that uses it first.
+Result<Link> connect_alone(std::unique_ptr<Dispatcher> dispatcher, std::string_view url, const LinkOptions& options);
 
 }  // namespace rpc
 }  // namespace taut

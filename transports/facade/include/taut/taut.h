@@ -1,0 +1,35 @@
+// Start here. Everything that a program needs to serve and call, whatever the URL:
+//
+//   shm://name         shared memory on this host
+//   loopback://name    one thread; for tests (<taut/loopback/loopback.h> adds faults)
+//
+// The only place that knows all transports. A service and its client come from a schema: taut_add_schema() in CMake
+// makes "name.taut.h", which includes this header.
+#pragma once
+
+#include "taut/base/result.h"
+#include "taut/base/status.h"
+#include "taut/rpc/dispatcher.h"
+
+namespace taut {
+
+using rpc::Check;
+using rpc::LinkOptions;
+
+// One object, one thread, the caller's. See taut/rpc/dispatcher.h for what it does.
+class Dispatcher : public rpc::Dispatcher {
+ public:
+  explicit Dispatcher(DispatcherOptions options = {});
+};
+
+// A link with a dispatcher of its own, for programs that only call. Waits up to the URL's `connect_timeout` (1 s) for a
+// server that is starting. Belongs to the thread that uses it first.
+Result<Link> connect(std::string_view url, LinkOptions options = {});
+
+// Says on stderr what failed and what to do, and returns an exit code for main(): 1, or 3 not found, 4 timeout,
+// 5 peer gone, 7 not permitted.
+int report(const Error& error);
+// Likewise for a call: 64 + the status code.
+int report(const Status& status);
+
+}  // namespace taut
