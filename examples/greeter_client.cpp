@@ -1,0 +1,14 @@
+// Says hello and prints the answer.   greeter_client [URL [NAME]]
+#include <cstdio>
+
+#include "greeter.taut.h"
+#include "taut/taut.h"
+
+int main(int argc, char** argv) {
+  auto link = taut::connect(argc > 1 ? argv[1] : "shm://greeter");  // waits up to 1 s for a server that is starting
+  if (!link) return taut::report(link.error());
+  greeter::Greeter::Client greeter{*link};
+  auto reply = greeter.SayHello({.name = argc > 2 ? argv[2] : "World"}, taut::wait);
+  if (!reply) return taut::report(reply.status());
+  std::puts(reply->text()->c_str());
+}

@@ -1,0 +1,23 @@
+// Greets whoever calls.   greeter_server [URL]
+#include <csignal>
+#include <cstdio>
+#include <string>
+
+#include "greeter.taut.h"
+#include "taut/taut.h"
+
+struct Hello final : greeter::Greeter::Service {
+  void SayHello(const greeter::HelloRequest& request, taut::Reply<greeter::HelloReply> reply) override {
+    reply.send({.text = "Hello, " + request.name()->str()});
+  }
+};
+
+int main(int argc, char** argv) {
+  Hello hello;
+  taut::Dispatcher loop;
+  auto listener = loop.serve(argc > 1 ? argv[1] : "shm://greeter", hello);
+  if (!listener) return taut::report(listener.error());
+  std::printf("ready %s\n", listener->url());
+  std::fflush(stdout);
+  loop.run_until(taut::Signals{SIGINT, SIGTERM});
+}
