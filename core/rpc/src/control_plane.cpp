@@ -27,7 +27,9 @@ std::uint64_t tag(int fd, std::uint32_t serial) noexcept {
 }  // namespace
 
 Result<std::unique_ptr<ControlPlane>> ControlPlane::create() {
-  std::unique_ptr<ControlPlane> control(new ControlPlane);
+  auto guard = memory::ForkGuard::create();
+  if (!guard) return guard.error();
+  std::unique_ptr<ControlPlane> control(new ControlPlane(*std::move(guard)));
   control->epoll_ = epoll_create1(EPOLL_CLOEXEC);
   if (control->epoll_ < 0) return memory::descriptor_error(errno, "epoll_create1", "a control plane", 2);
   control->wake_ = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
@@ -66,6 +68,7 @@ Result<void> ControlPlane::add(int fd, std::uint32_t events, Source& source) {
 
 void ControlPlane::remove(int fd) noexcept {
   if (watches_.erase(fd) == 0) return;
+  if (forked()) return;  // the set of watched descriptors is the parent's
   epoll_event unused{};
   epoll_ctl(epoll_, EPOLL_CTL_DEL, fd, &unused);
 }
@@ -96,6 +99,7 @@ void ControlPlane::forget(Source& source) noexcept {
 
 int ControlPlane::poll(Nanoseconds wait) {
   TAUT_ASSERT(!polling_);
+  if (__builtin_expect(forked(), 0)) guard_.take_over();
   if (!timers_.empty()) {
     const auto by_time = [](const Timer& a, const Timer& b) { return a.when < b.when; };
     const auto next = std::min_element(timers_.begin(), timers_.end(), by_time)->when;

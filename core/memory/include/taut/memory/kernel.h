@@ -1,10 +1,12 @@
-// Kernel constants that the headers of Linux 6.1 (Debian 12) do not name yet. The kernel that runs decides whether
-// they work: each use falls back when they are refused.
+// Kernel constants and calls that the headers of Debian 12 (Linux 6.1, glibc 2.36) lack or get wrong. The kernel that
+// runs decides whether they work: each use falls back when they are refused.
 #pragma once
 
 #include <fcntl.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 // include/uapi/linux/memfd.h, Linux 6.3
 #ifndef MFD_NOEXEC_SEAL
@@ -32,3 +34,10 @@
 #ifndef SCM_PIDFD
 #define SCM_PIDFD 0x04
 #endif
+
+namespace taut::memory {
+
+// glibc 2.36 declares pidfd_open() without extern "C", so C++ programs cannot link it.
+inline int open_pidfd(pid_t pid) noexcept { return static_cast<int>(syscall(SYS_pidfd_open, pid, 0)); }
+
+}  // namespace taut::memory

@@ -33,6 +33,8 @@ class Segment {
   // To be passed to peers; it stays open so that tools find the segment.
   [[nodiscard]] int fd() const noexcept { return fd_.get(); }
   [[nodiscard]] const std::string& name() const noexcept { return name_; }
+  // The mapping needs no descriptor.
+  void close_descriptor() noexcept { fd_.reset(); }
 
  private:
   Segment(std::string name, Descriptor fd, Mapping mapping) noexcept;

@@ -21,6 +21,7 @@
 #include "taut/base/clock.h"
 #include "taut/base/result.h"
 #include "taut/base/thread.h"
+#include "taut/memory/fork_guard.h"
 
 namespace taut::rpc {
 
@@ -55,6 +56,10 @@ class ControlPlane {
   // One system call when nothing is ready.
   int poll(Nanoseconds wait);
 
+  // In a child of fork() that has not polled: it shares the descriptors with its parent and must not touch them. A child
+  // that polls has taken its parent's place (a server that goes into the background), and its parent must not poll again.
+  [[nodiscard]] bool forked() const noexcept { return guard_.forked(); }
+
   // Wakes a poll() that waits. From any thread; async-signal-safe.
   void wake() noexcept;
 
@@ -67,7 +72,7 @@ class ControlPlane {
   void perform(const std::function<void()>& f);
 
  private:
-  ControlPlane() = default;
+  explicit ControlPlane(memory::ForkGuard guard) noexcept : guard_(std::move(guard)) {}
   struct Watch {
     Source* source;
     std::uint32_t serial;  // tells events of this watch from those of an earlier one of the same descriptor
@@ -80,6 +85,7 @@ class ControlPlane {
   int wait_for_events(epoll_event* events, int count, Nanoseconds wait) noexcept;
   int run_due_timers();
 
+  memory::ForkGuard guard_;
   int epoll_ = -1;
   int wake_ = -1;   // an eventfd of this process alone: a shared one could be made to block
   std::atomic<bool> stop_{false};
