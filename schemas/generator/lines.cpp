@@ -1,0 +1,89 @@
+#include "lines.h"
+
+#include <cctype>
+#include <fstream>
+#include <iterator>
+
+#include "model.h"
+
+namespace gen {
+namespace {
+
+bool is_word(char c) { return std::isalnum(static_cast<unsigned char>(c)) != 0 || c == '_'; }
+
+bool declares(std::string_view word) {
+  return word == "table" || word == "struct" || word == "enum" || word == "union" || word == "rpc_service";
+}
+
+}  // namespace
+
+const std::vector<Lines::Token>& Lines::tokens(const std::string& file) {
+  const auto [place, is_new] = files_.try_emplace(file);
+  if (!is_new) return place->second;
+  std::ifstream in(file);
+  const std::string text((std::istreambuf_iterator<char>(in)), std::istreambuf_iterator<char>());
+  int line = 1;
+  for (std::size_t i = 0; i < text.size();) {
+    const std::size_t start = i;
+    if (text.compare(i, 2, "//") == 0) {
+      i = std::min(text.find('\n', i), text.size());
+    } else if (text.compare(i, 2, "/*") == 0) {
+      i = std::min(text.find("*/", i + 2), text.size() - 2) + 2;
+    } else if (text[i] == '"') {
+      for (++i; i < text.size() && text[i] != '"' && text[i] != '\n'; ++i) i += text[i] == '\\' ? 1 : 0;
+      i = std::min(i + 1, text.size());
+    } else if (is_word(text[i])) {
+      while (i < text.size() && is_word(text[i])) ++i;
+      place->second.push_back({text.substr(start, i - start), line});
+    } else {
+      if (std::isspace(static_cast<unsigned char>(text[i])) == 0) place->second.push_back({text.substr(i, 1), line});
+      ++i;
+    }
+    for (std::size_t c = start; c < i; ++c) line += text[c] == '\n' ? 1 : 0;
+  }
+  return place->second;
+}
+
+std::size_t Lines::body(const std::vector<Token>& tokens, std::string_view owner) {
+  for (std::size_t i = 0; i + 1 < tokens.size(); ++i) {
+    if (!declares(tokens[i].text) || tokens[i + 1].text != owner) continue;
+    for (i += 2; i < tokens.size(); ++i) {
+      if (tokens[i].text == "{") return i + 1;
+    }
+  }
+  return 0;
+}
+
+int Lines::of(const std::string& file, std::string_view owner, std::string_view member) {
+  const auto& all = tokens(file);
+  const std::size_t first = body(all, owner);
+  if (first == 0) return 0;
+  if (member.empty()) {
+    for (std::size_t i = first; i != 0; --i) {
+      if (all[i - 1].text == owner) return all[i - 1].line;
+    }
+  }
+  for (std::size_t i = first; i + 1 < all.size() && all[i].text != "}"; ++i) {
+    const bool begins = all[i - 1].text == "{" || all[i - 1].text == ";";
+    if (begins && all[i].text == member && all[i + 1].text == ":") return all[i].line;
+  }
+  return 0;
+}
+
+void Lines::place_methods(Service& service) {
+  const auto& all = tokens(service.where.file);
+  std::size_t i = body(all, last_name(service.name));
+  if (i == 0) return;
+  for (Method& method : service.methods) {
+    for (std::size_t at = i; at + 1 < all.size() && all[at].text != "}"; ++at) {
+      const bool begins = all[at - 1].text == "{" || all[at - 1].text == ";";
+      if (begins && all[at].text == method.name) {
+        method.where.line = all[at].line;
+        i = at + 1;
+        break;
+      }
+    }
+  }
+}
+
+}  // namespace gen

@@ -1,0 +1,32 @@
+// Binary schemas do not say on which line a thing stands, so messages look it up in the text.
+#pragma once
+
+#include <map>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace gen {
+
+struct Service;
+
+class Lines {
+ public:
+  // The line of `table Owner`, or of `member :` inside it. 0 when it is not found.
+  int of(const std::string& file, std::string_view owner, std::string_view member);
+  // Sets the line of each method. Methods may wrongly share a name, so they are found in their order of appearance.
+  void place_methods(Service& service);
+
+ private:
+  struct Token {
+    std::string text;
+    int line;
+  };
+  const std::vector<Token>& tokens(const std::string& file);
+  // The index behind the `{` of the owner's declaration, or 0.
+  std::size_t body(const std::vector<Token>& tokens, std::string_view owner);
+
+  std::map<std::string, std::vector<Token>> files_;
+};
+
+}  // namespace gen

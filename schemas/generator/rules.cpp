@@ -1,0 +1,390 @@
+#include "rules.h"
+
+#include <algorithm>
+#include <array>
+#include <charconv>
+#include <set>
+#include <tuple>
+
+namespace gen {
+namespace {
+
+constexpr std::array kKeywords = {
+    "alignas",      "alignof",     "and",          "and_eq",      "asm",       "auto",      "bitand",
+    "bitor",        "bool",        "break",        "case",        "catch",     "char",      "char16_t",
+    "char32_t",     "char8_t",     "class",        "co_await",    "co_return", "co_yield",  "compl",
+    "concept",      "const",       "const_cast",   "consteval",   "constexpr", "constinit", "continue",
+    "decltype",     "default",     "delete",       "do",          "double",    "dynamic_cast", "else",
+    "enum",         "explicit",    "export",       "extern",      "false",     "float",     "for",
+    "friend",       "goto",        "if",           "inline",      "int",       "long",      "mutable",
+    "namespace",    "new",         "noexcept",     "not",         "not_eq",    "nullptr",   "operator",
+    "or",           "or_eq",       "private",      "protected",   "public",    "register",  "reinterpret_cast",
+    "requires",     "return",      "short",        "signed",      "sizeof",    "static",    "static_assert",
+    "static_cast",  "struct",      "switch",       "template",    "this",      "thread_local", "throw",
+    "true",         "try",         "typedef",      "typeid",      "typename",  "union",     "unsigned",
+    "using",        "virtual",     "void",         "volatile",    "wchar_t",   "while",     "xor",
+    "xor_eq"};
+
+bool is_keyword(std::string_view name) { return std::find(kKeywords.begin(), kKeywords.end(), name) != kKeywords.end(); }
+
+std::string quoted(std::string_view name) { return "'" + std::string(name) + "'"; }
+
+// The number in `text`, which is nothing but digits; -1 otherwise.
+std::int64_t number(std::string_view text) {
+  std::int64_t value = -1;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  return error == std::errc() && end == text.data() + text.size() && value >= 0 ? value : -1;
+}
+
+// `50us`, `2ms`, `1s`; 0 when it is none of these.
+std::int64_t duration_ns(std::string_view text) {
+  constexpr std::array<std::pair<std::string_view, std::int64_t>, 4> units = {
+      {{"ns", 1}, {"us", 1'000}, {"ms", 1'000'000}, {"s", 1'000'000'000}}};
+  const auto digits = std::min(text.find_first_not_of("0123456789"), text.size());
+  for (const auto& [unit, ns] : units) {
+    if (text.substr(digits) == unit) {
+      const std::int64_t count = number(text.substr(0, digits));
+      return count > 0 && count <= 1'000'000'000'000'000'000 / ns ? count * ns : 0;
+    }
+  }
+  return 0;
+}
+
+class Rules {
+ public:
+  explicit Rules(Model& model) : model_(model) {}
+
+  std::vector<Problem> run() {
+    namespaces();
+    for (Object& object : model_.objects) fields(object);
+    for (Enum& one : model_.enums) values(one);
+    shapes();
+    names();
+    for (Service& service : model_.services) {
+      if (service.own) methods(service);
+    }
+    return std::move(problems_);
+  }
+
+ private:
+  void error(const Where& where, std::string text) { problems_.push_back({where, std::move(text), false}); }
+  void warn(const Where& where, std::string text) { problems_.push_back({where, std::move(text), true}); }
+
+  const Object& object(int index) const { return model_.objects[static_cast<std::size_t>(index)]; }
+
+  // ---- names ----
+
+  void namespaces() {
+    std::set<std::string> seen;
+    const auto look = [&](const std::string& name, const Where& where) {
+      const std::string space = name_space(name);
+      if (!seen.insert(space).second) return;
+      for (std::size_t from = 0; from <= space.size();) {
+        const std::size_t dot = std::min(space.find('.', from), space.size());
+        const std::string part = space.substr(from, dot - from);
+        if (is_keyword(part)) {
+          error(where, "namespace " + quoted(space) + " holds the C++ keyword " + quoted(part) + "; give it another name");
+        }
+        if (from == 0 && (part == "taut" || part == "std" || part == "flatbuffers")) {
+          error(where, "namespace " + quoted(part) + " belongs to a library; give the schema a namespace of its own");
+        }
+        from = dot + 1;
+      }
+    };
+    for (const Service& one : model_.services) look(one.name, one.where);
+    for (const Object& one : model_.objects) look(one.name, one.where);
+    for (const Enum& one : model_.enums) look(one.name, one.where);
+  }
+
+  // Names that the generated header would declare twice.
+  void names() {
+    std::map<std::string, std::string> taken;
+    for (const Object& one : model_.objects) taken[one.name] = one.is_struct ? "struct" : "table";
+    for (const Enum& one : model_.enums) taken[one.name] = "enum";
+    for (const Object& one : model_.objects) {
+      if (is_keyword(last_name(one.name))) {
+        error(one.where, quoted(last_name(one.name)) + " is a C++ keyword; give the " + taken[one.name] + " another name");
+      }
+      if (one.is_struct) continue;
+      if (const auto other = taken.find(one.name + "Init"); other != taken.end()) {
+        error(one.where, "the init struct of table " + quoted(last_name(one.name)) + " and the " + other->second + " " +
+                             quoted(last_name(other->first)) + " would have one name; rename either");
+      }
+    }
+    for (const Service& one : model_.services) {
+      if (const auto other = taken.find(one.name); other != taken.end()) {
+        error(one.where, "service " + quoted(last_name(one.name)) + " has the name of a " + other->second +
+                             "; rename either, for example " + quoted(last_name(one.name) + "Service"));
+      }
+      if (is_keyword(last_name(one.name))) {
+        error(one.where, quoted(last_name(one.name)) + " is a C++ keyword; give the service another name");
+      }
+    }
+  }
+
+  void values(const Enum& one) {
+    if (one.is_union) return;
+    if (is_keyword(last_name(one.name))) {
+      error(one.where, quoted(last_name(one.name)) + " is a C++ keyword; give the enum another name");
+    }
+    for (const EnumValue& value : one.values) {
+      if (is_keyword(value.name)) {
+        error(one.where, "value " + quoted(value.name) + " of enum " + quoted(last_name(one.name)) +
+                             " is a C++ keyword; rename it, for example " + quoted(value.name + "_value"));
+      }
+    }
+  }
+
+  // ---- fields ----
+
+  void fields(Object& object) {
+    for (Field& field : object.fields) {
+      if (field.deprecated) continue;
+      const std::string name = "field " + quoted(field.name);
+      if (is_keyword(field.name)) {
+        error(field.where, name + " is a C++ keyword; rename it, for example " + quoted(field.name + "_value"));
+      }
+      if (field.name == "Verify" || field.name == "Builder" || field.name == "finish") {
+        error(field.where, name + " has the name of a generated member; rename it");
+      }
+      if (const auto max = field.attributes.find("max"); max != field.attributes.end()) cap(field, max->second);
+      if (field.optional && field.required) {
+        error(field.where, name + " is both (required) and (optional); leave one of them out");
+      }
+      if (field.optional && field.kind == Kind::scalar && !field.nullable && !object.is_struct) {
+        error(field.where, name + " is a scalar, which (optional) does not make absent; write " +
+                               quoted(field.name + ":" + "TYPE = null") + " instead");
+      }
+    }
+  }
+
+  void cap(Field& field, const std::string& text) {
+    const std::string name = "field " + quoted(field.name);
+    const bool capped = field.kind == Kind::string || field.kind == Kind::scalars || field.kind == Kind::structures ||
+                        field.kind == Kind::strings || field.kind == Kind::tables;
+    const std::int64_t value = number(text);
+    if (!capped) {
+      error(field.where, "the cap (max) of " + name + " does nothing: only strings and vectors can be capped; leave it out");
+    } else if (value <= 0 || value > (1 << 30)) {
+      error(field.where, "the cap of " + name + " is " + quoted(text) +
+                             "; write the most characters or elements as a number from 1 to 1073741824, for example (max: 64)");
+    } else {
+      field.max = static_cast<std::uint32_t>(value);
+    }
+  }
+
+  // ---- shapes ----
+
+  void shapes() {
+    std::set<int> used;
+    for (const Service& service : model_.services) {
+      if (!service.own) continue;
+      for (const Method& method : service.methods) {
+        reach(method.request, used);
+        reach(method.reply, used);
+      }
+    }
+    for (std::size_t i = 0; i != model_.objects.size(); ++i) shape(static_cast<int>(i), used.count(static_cast<int>(i)) != 0);
+    // What reaches an unsupported table is not supported either.
+    for (bool changed = true; changed;) {
+      changed = false;
+      for (Object& one : model_.objects) {
+        for (const Field& field : one.fields) {
+          if (field.deprecated || !points(field) || !one.supported || object(field.index).supported) continue;
+          one.supported = false;
+          changed = true;
+        }
+      }
+    }
+    for (std::size_t i = 0; i != model_.objects.size(); ++i) {
+      std::set<int> below;
+      for (const Field& field : model_.objects[i].fields) {
+        if (!field.deprecated && points(field)) reach(field.index, below);
+      }
+      model_.objects[i].recursive = below.count(static_cast<int>(i)) != 0;
+    }
+    for (std::size_t i = 0; i != model_.objects.size(); ++i) {
+      std::set<int> below;
+      reach(static_cast<int>(i), below);
+      recursive_.push_back(std::any_of(below.begin(), below.end(), [&](int j) { return object(j).recursive; }));
+    }
+    for (std::size_t i = 0; i != model_.objects.size(); ++i) model_.objects[i].recursive = recursive_[i];
+  }
+
+  static bool points(const Field& field) {
+    return field.base == reflection::Obj && field.index >= 0 && field.kind != Kind::unsupported;
+  }
+
+  void reach(int index, std::set<int>& seen) const {
+    if (!seen.insert(index).second) return;
+    for (const Field& field : object(index).fields) {
+      if (!field.deprecated && points(field)) reach(field.index, seen);
+    }
+  }
+
+  // Does the table hold itself without a vector between?
+  bool holds(int index, int wanted, std::set<int>& seen) const {
+    for (const Field& field : object(index).fields) {
+      if (field.deprecated || field.kind != Kind::table) continue;
+      if (field.index == wanted) return true;
+      if (seen.insert(field.index).second && holds(field.index, wanted, seen)) return true;
+    }
+    return false;
+  }
+
+  void shape(int index, bool used) {
+    Object& one = model_.objects[static_cast<std::size_t>(index)];
+    const auto refuse = [&](const Where& where, std::string text) {
+      one.supported = false;
+      if (used) error(where, std::move(text));
+    };
+    if (one.is_struct && one.struct_align > 16) {
+      refuse(one.where, "struct " + quoted(last_name(one.name)) + " has (force_align: " + std::to_string(one.struct_align) +
+                            "); messages stand 16-aligned, so use at most 16");
+    }
+    for (const Field& field : one.fields) {
+      if (field.deprecated) continue;
+      if (!field.unsupported.empty()) {
+        const std::string fix = field.unsupported.find("union") != std::string::npos
+                                    ? "; use one (optional) table per case instead"
+                                    : "; leave the attribute out, or use a vector of bytes";
+        refuse(field.where, "field " + quoted(field.name) + " is " + field.unsupported + ", which taut does not support" + fix);
+      }
+      if (field.kind == Kind::structures) {
+        const Object& type = object(field.index);
+        if (type.struct_bytes % type.struct_align != 0) {
+          refuse(field.where, "field " + quoted(field.name) + " is a vector of struct " + quoted(last_name(type.name)) + ", whose " +
+                                  std::to_string(type.struct_bytes) + " bytes are no multiple of its alignment " +
+                                  std::to_string(type.struct_align) + "; add padding fields to the struct");
+        }
+      }
+      if (field.kind == Kind::table) {
+        std::set<int> seen;
+        if (field.index == index || holds(field.index, index, seen)) {
+          refuse(field.where, "field " + quoted(field.name) + " makes table " + quoted(last_name(one.name)) +
+                                  " hold itself; use a vector of tables, which may be empty");
+        }
+      }
+    }
+  }
+
+  // ---- methods ----
+
+  void methods(Service& service) {
+    std::set<std::uint16_t> ids;
+    for (Method& method : service.methods) {
+      const auto id = method.attributes.find("id");
+      if (id == method.attributes.end()) continue;
+      const std::int64_t value = number(id->second);
+      if (value < 0 || value > 0xffff) {
+        error(method.where, "method " + quoted(method.name) + " has the id " + quoted(id->second) +
+                                "; write a number from 0 to 65535, for example (id: 1)");
+        continue;
+      }
+      method.id = static_cast<std::uint16_t>(value);
+      method.has_id = true;
+      ids.insert(method.id);
+    }
+    const auto unused = [&] {
+      std::uint16_t next = 1;
+      while (ids.count(next) != 0) ++next;
+      ids.insert(next);
+      return "(id: " + std::to_string(next) + ")";
+    };
+    std::map<std::uint16_t, std::string> owner;
+    std::set<std::string> names;
+    for (Method& method : service.methods) {
+      const std::string name = "method " + quoted(method.name);
+      if (method.attributes.count("id") == 0) {
+        error(method.where, name + " has no id; give it one that is not used, for example " + unused());
+      } else if (method.has_id) {
+        const auto [first, is_new] = owner.try_emplace(method.id, method.name);
+        if (!is_new) {
+          error(method.where, name + " has the id " + std::to_string(method.id) + " of method " + quoted(first->second) +
+                                  "; give it an unused id, for example " + unused());
+        }
+      }
+      if (!names.insert(method.name).second) {
+        error(method.where, name + " is declared twice; rename one of them");
+      }
+      method_name(service, method);
+      method_attributes(method);
+      std::set<int> seen;
+      for (const auto& [index, what] : {std::pair{method.request, "request"}, std::pair{method.reply, "reply"}}) {
+        if (index < 0 || object(index).is_struct) {
+          error(method.where, std::string("the ") + what + " of " + name + " is no table; wrap it in a table of one field");
+        }
+      }
+      if (method.request >= 0) absent_fields(method.request, seen);
+    }
+    std::sort(service.methods.begin(), service.methods.end(), [](const Method& a, const Method& b) { return a.id < b.id; });
+  }
+
+  void method_name(const Service& service, const Method& method) {
+    const std::string name = "method " + quoted(method.name);
+    if (is_keyword(method.name)) {
+      error(method.where, name + " is a C++ keyword; rename it, for example " + quoted(method.name + "It"));
+    }
+    if (method.name == "Service" || method.name == "Client" || method.name == "description" || method.name == "send" ||
+        method.name.rfind("claim_", 0) == 0) {
+      error(method.where, name + " has the name of a generated member of " + quoted(last_name(service.name)) +
+                              "; rename it, for example " + quoted("Do" + method.name));
+    }
+  }
+
+  void method_attributes(Method& method) {
+    const std::string name = "method " + quoted(method.name);
+    method.oneway = method.attributes.count("oneway") != 0;
+    method.idempotent = method.attributes.count("idempotent") != 0;
+    method.urgent = method.attributes.count("urgent") != 0;
+    method.needed = method.attributes.count("needed") != 0;
+    if (method.attributes.count("streaming") != 0) {
+      error(method.where, name + " is a stream, which this version does not have yet; leave out (streaming) and return a vector");
+    }
+    if (const auto timeout = method.attributes.find("timeout"); timeout != method.attributes.end()) {
+      method.timeout_ns = duration_ns(timeout->second);
+      if (method.timeout_ns == 0) {
+        error(method.where, "the timeout of " + name + " is " + quoted(timeout->second) +
+                                "; write a number and ns, us, ms or s, for example (timeout: \"50us\")");
+      }
+    }
+  }
+
+  // Handlers read requests: what may be absent there is a null pointer, so the schema has to say that it may.
+  void absent_fields(int index, std::set<int>& seen) {
+    if (!seen.insert(index).second || !warned_.insert(index).second) return;
+    for (const Field& field : object(index).fields) {
+      if (field.deprecated || field.kind == Kind::unsupported) continue;
+      if (field.kind != Kind::scalar && !object(index).is_struct && !field.required && !field.optional) {
+        warn(field.where, "field " + quoted(field.name) + " of request " + quoted(last_name(object(index).name)) +
+                              " may be absent, a null pointer in the handler; mark it (required), or (optional) if that is meant");
+      }
+      if (points(field)) absent_fields(field.index, seen);
+    }
+  }
+
+  Model& model_;
+  std::vector<Problem> problems_;
+  std::vector<bool> recursive_;
+  std::set<int> warned_;
+};
+
+}  // namespace
+
+std::vector<Problem> check(Model& model) { return Rules(model).run(); }
+
+std::string to_text(std::vector<Problem> problems) {
+  std::stable_sort(problems.begin(), problems.end(), [](const Problem& a, const Problem& b) {
+    return std::tie(a.where.file, a.where.line) < std::tie(b.where.file, b.where.line);
+  });
+  std::string result;
+  for (const Problem& problem : problems) {
+    result += problem.where.file;
+    if (problem.where.line != 0) result += ":" + std::to_string(problem.where.line);
+    result += problem.warning ? ": warning: " : ": ";
+    result += problem.text + "\n";
+  }
+  return result;
+}
+
+}  // namespace gen

@@ -1,0 +1,14 @@
+// Everything that a generated header needs.
+#pragma once
+
+#include <optional>
+
+#include "taut/stubs/answer.h"
+#include "taut/stubs/client.h"
+#include "taut/stubs/items.h"
+#include "taut/stubs/message.h"
+#include "taut/stubs/reply.h"
+#include "taut/stubs/schema.h"
+#include "taut/stubs/serve.h"
+#include "taut/stubs/setters.h"
+#include "taut/stubs/text.h"

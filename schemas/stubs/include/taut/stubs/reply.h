@@ -1,0 +1,52 @@
+// Reply<T>: the duty to answer one call with a T, exactly once. Handlers get it by value and may answer at once, or move
+// it somewhere and answer later.
+//
+// Threads  the dispatcher's; carried to another thread it comes back through Dispatcher::post().
+// Memory   a few ids, valid after link and dispatcher are gone. Nothing allocates.
+// Waits    never: room for the answer was reserved when the call was admitted.
+#pragma once
+
+#include <string_view>
+#include <utility>
+
+#include "taut/rpc/served_call.h"
+#include "taut/stubs/schema.h"
+
+namespace taut {
+
+template <class T>
+class Reply {
+ public:
+  Reply() noexcept = default;
+  explicit Reply(rpc::RawReply raw) noexcept : raw_(std::move(raw)) {}
+  Reply(Reply&&) noexcept = default;
+  Reply& operator=(Reply&&) noexcept = default;
+
+  // Is there still an answer to give?
+  [[nodiscard]] explicit operator bool() const noexcept { return static_cast<bool>(raw_); }
+
+  // Views inside `answer` are read before this returns. An answer larger than its cap, or than what the ring has, ends
+  // the call with resource_exhausted (why: too_big). A lost client is a counter, not the handler's problem.
+  void send(const typename Schema<T>::Init& answer) noexcept {
+    const std::uint32_t bytes = stubs::size<T>(answer);
+    std::byte* const to = bytes != 0 ? raw_.claim(bytes) : nullptr;
+    if (to == nullptr) [[unlikely]] {
+      raw_.refuse_too_big(bytes);
+      return;
+    }
+    stubs::write_measured<T>(to, answer);
+    raw_.send(bytes);
+  }
+  // Ends the call with an error instead.
+  void refuse(Code code, std::string_view text) noexcept { raw_.refuse(code, Why::none, text); }
+
+  // Until the caller's deadline; zero when it has passed.
+  [[nodiscard]] Nanoseconds left() const noexcept { return raw_.left(); }
+  // How long the request lay in the ring before its handler started.
+  [[nodiscard]] Nanoseconds queued() const noexcept { return raw_.queued(); }
+
+ private:
+  rpc::RawReply raw_;
+};
+
+}  // namespace taut
