@@ -32,7 +32,7 @@ Error out_of(int os_errno, const std::string& what) {
 }
 
 // The lock file, locked, and still the one in the directory: its last holder may have removed it.
-Result<Descriptor> lock(const ServiceDirectory& directory, const std::string& name) {
+Result<Descriptor> lock_name(const ServiceDirectory& directory, const std::string& name) {
   const std::string file = name + ".lock";
   const auto give_up = SteadyClock::now() + kLockPatience;
   while (true) {
@@ -167,7 +167,7 @@ Result<ServiceName> ServiceName::take(ServiceDirectory directory, const std::str
   if (auto checked = check_service_name(name); !checked) return checked.error();
   const auto path = socket_path(directory, name);
   if (!path) return path.error();
-  const auto locked = lock(directory, name);
+  const auto locked = lock_name(directory, name);
   if (!locked) return locked.error();
   if (auto free = check_holder(directory, name, scm_pidfd); !free) return free.error();
 
@@ -200,7 +200,7 @@ void ServiceName::give_back() noexcept {
   if (!socket_) return;
   const std::string file = name_ + ".sock";
   // Who cannot have the lock leaves the name behind, as a server that was killed does.
-  if (const auto locked = lock(directory_, name_)) {
+  if (const auto locked = lock_name(directory_, name_)) {
     if (id_of(directory_.fd(), file) == file_) unlinkat(directory_.fd(), file.c_str(), 0);
     unlinkat(directory_.fd(), (name_ + ".lock").c_str(), 0);
   }
