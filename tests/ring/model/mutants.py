@@ -237,7 +237,7 @@ def make_mutants(root):
 
 
 class Runner:
-    SECONDS = 120  # a check that takes longer than that hangs, which also catches a mutant
+    SECONDS = 60  # a check that takes longer than that hangs, which also catches a mutant
 
     def __init__(self, options):
         self.options = options
