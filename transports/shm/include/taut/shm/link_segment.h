@@ -1,0 +1,77 @@
+// What lies in one side's segment of a link, for its owner, its peer, and tools that look in from outside.
+//
+//   offset  bytes  region (index)
+//        0   1024  directory (taut/memory/directory.h)
+//     1024    384  lane words (normal)
+//     1408    384  lane words (urgent)
+//     1792    128  counters
+//     4096      S  ring (normal): records that this side writes
+//   4096+S      U  ring (urgent)
+//
+// Readers go by the directory and not by these offsets.
+// Threads  values.
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <string>
+
+#include "taut/base/result.h"
+#include "taut/memory/segment.h"
+#include "taut/ring/lane.h"
+#include "taut/rpc/counters.h"
+
+namespace taut::shm {
+
+// Bytes of both rings, by lane.
+using RingSizes = std::array<std::uint32_t, ring::kLaneCount>;
+using FirstPositions = std::array<std::uint64_t, ring::kLaneCount>;
+
+std::size_t link_segment_bytes(const RingSizes& rings);
+
+// Our own side.
+class LinkSegment {
+ public:
+  static Result<LinkSegment> create(const std::string& name, const RingSizes& rings, std::uint64_t link);
+
+  // Sets the words that the peer may read before this side's dispatcher has seen the link.
+  void begin(std::uint64_t link, const FirstPositions& out, const FirstPositions& in) noexcept;
+
+  [[nodiscard]] std::byte* ring(ring::Lane lane) const noexcept { return rings_[static_cast<std::size_t>(lane)]; }
+  [[nodiscard]] ring::LaneWords* words(ring::Lane lane) const noexcept {
+    return words_[static_cast<std::size_t>(lane)];
+  }
+  [[nodiscard]] rpc::Counters& counters() const noexcept { return *counters_; }
+  [[nodiscard]] int fd() const noexcept { return segment_.fd(); }
+  [[nodiscard]] std::size_t bytes() const noexcept { return segment_.bytes(); }
+  void close_descriptor() noexcept { segment_.close_descriptor(); }
+
+ private:
+  explicit LinkSegment(memory::Segment segment) noexcept : segment_(std::move(segment)) {}
+  memory::Segment segment_;
+  std::array<std::byte*, ring::kLaneCount> rings_{};
+  std::array<ring::LaneWords*, ring::kLaneCount> words_{};
+  rpc::Counters* counters_ = nullptr;
+};
+
+// The peer's side, which is only read. Everything that open() hands out was checked to lie inside.
+class PeerLinkSegment {
+ public:
+  // `whose` begins the sentence of a refusal: "the client's segment".
+  static Result<PeerLinkSegment> open(memory::Descriptor fd, std::uint64_t bytes, const RingSizes& rings,
+                                      std::string_view whose);
+  [[nodiscard]] const std::byte* ring(ring::Lane lane) const noexcept { return rings_[static_cast<std::size_t>(lane)]; }
+  [[nodiscard]] const ring::LaneWords* words(ring::Lane lane) const noexcept {
+    return words_[static_cast<std::size_t>(lane)];
+  }
+  void close_descriptor() noexcept { segment_.close_descriptor(); }
+
+ private:
+  explicit PeerLinkSegment(memory::PeerSegment segment) noexcept : segment_(std::move(segment)) {}
+  memory::PeerSegment segment_;
+  std::array<const std::byte*, ring::kLaneCount> rings_{};
+  std::array<const ring::LaneWords*, ring::kLaneCount> words_{};
+};
+
+}  // namespace taut::shm

@@ -1,0 +1,86 @@
+#include "taut/shm/link_segment.h"
+
+#include <bit>
+#include <new>
+
+#include "taut/memory/directory.h"
+#include "taut/ring/ring.h"
+
+namespace taut::shm {
+namespace {
+
+using memory::RegionKind;
+
+struct Plan {
+  explicit Plan(const RingSizes& sizes) {
+    for (std::uint32_t lane = 0; lane < ring::kLaneCount; ++lane) {
+      words[lane] = directory.add(RegionKind::lane_words, lane, sizeof(ring::LaneWords), alignof(ring::LaneWords));
+    }
+    counters = directory.add(RegionKind::counters, 0, sizeof(rpc::Counters), alignof(rpc::Counters));
+    for (std::uint32_t lane = 0; lane < ring::kLaneCount; ++lane) {
+      rings[lane] = directory.add(RegionKind::ring, lane, sizes[lane], memory::kSegmentStep);
+    }
+  }
+  memory::DirectoryPlan directory;
+  std::array<std::size_t, ring::kLaneCount> words{};
+  std::array<std::size_t, ring::kLaneCount> rings{};
+  std::size_t counters = 0;
+};
+
+}  // namespace
+
+std::size_t link_segment_bytes(const RingSizes& rings) { return Plan(rings).directory.segment_bytes(); }
+
+Result<LinkSegment> LinkSegment::create(const std::string& name, const RingSizes& rings, std::uint64_t link) {
+  const Plan plan(rings);
+  auto segment = memory::Segment::create(name, plan.directory.segment_bytes());
+  if (!segment) return segment.error();
+  std::byte* data = segment->data();
+  plan.directory.write(data, link);
+  LinkSegment made(*std::move(segment));
+  for (std::size_t lane = 0; lane < ring::kLaneCount; ++lane) {
+    made.rings_[lane] = data + plan.rings[lane];
+    made.words_[lane] = new (data + plan.words[lane]) ring::LaneWords{};
+  }
+  made.counters_ = new (data + plan.counters) rpc::Counters{};
+  return made;
+}
+
+void LinkSegment::begin(std::uint64_t link, const FirstPositions& out, const FirstPositions& in) noexcept {
+  memory::write_link(segment_.data(), link);
+  for (std::size_t lane = 0; lane < ring::kLaneCount; ++lane) {
+    // Relaxed: the message that tells the peer of this segment is sent after it.
+    words_[lane]->touched.store(out[lane], std::memory_order_relaxed);
+    words_[lane]->released.store(in[lane], std::memory_order_relaxed);
+    words_[lane]->taken.position.store(in[lane], std::memory_order_relaxed);
+  }
+}
+
+Result<PeerLinkSegment> PeerLinkSegment::open(memory::Descriptor fd, std::uint64_t bytes, const RingSizes& rings,
+                                              std::string_view whose) {
+  for (const std::uint32_t size : rings) {
+    if (!std::has_single_bit(size) || size < ring::kRingBytesMin || size > ring::kRingBytesMax) {
+      return make_error(Code::failed_precondition, 0, {},
+                        "%.*s is said to have a ring of %u bytes: no power of two from %u to %u",
+                        static_cast<int>(whose.size()), whose.data(), size, ring::kRingBytesMin, ring::kRingBytesMax);
+    }
+  }
+  auto segment = memory::open_peer(std::move(fd), bytes, whose);
+  if (!segment) return segment.error();
+  const std::byte* data = segment->data();
+  const auto directory = memory::Directory::read({data, segment->bytes()}, whose);
+  if (!directory) return directory.error();
+  PeerLinkSegment peer(*std::move(segment));
+  for (std::uint32_t lane = 0; lane < ring::kLaneCount; ++lane) {
+    const auto ring = directory->offset_of(RegionKind::ring, lane, rings[lane], ring::kStep);
+    if (!ring) return ring.error();
+    const auto words =
+        directory->offset_of(RegionKind::lane_words, lane, sizeof(ring::LaneWords), alignof(ring::LaneWords));
+    if (!words) return words.error();
+    peer.rings_[lane] = data + *ring;
+    peer.words_[lane] = reinterpret_cast<const ring::LaneWords*>(data + *words);
+  }
+  return peer;
+}
+
+}  // namespace taut::shm

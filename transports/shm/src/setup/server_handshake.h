@@ -1,0 +1,52 @@
+// The server's end of one handshake, from the accepted connection to the link. Or to a refusal, which carries a
+// sentence; or to an answered question of a tool.
+//
+// Checked, in this order: the packet arrived whole; the sender's uid; magic, length, layout and type; the offer;
+// exactly the expected descriptors; the sender's process is held; seals, size and blocks of the segment and the board;
+// their directories.
+//
+// Threads  the control plane's.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "../running/shm_wire.h"
+#include "message_socket.h"
+#include "spare_segments.h"
+#include "taut/rpc/control_plane.h"
+
+namespace taut::shm {
+
+class ShmAcceptor;
+
+class ServerHandshake final : public rpc::ControlPlane::Source {
+ public:
+  ServerHandshake(ShmAcceptor& acceptor, memory::Descriptor socket) noexcept;
+  ~ServerHandshake() override;
+
+  // Watches the connection; refused when the control plane has no room.
+  Result<void> begin();
+  // Sends the sentence, if the peer takes it, and ends.
+  void refuse(const Error& error) noexcept;
+  // Nothing is watched any more; the owner may let go of it.
+  void end() noexcept;
+
+ private:
+  void on_ready(int fd, std::uint32_t events) override;
+  void on_time() override;
+  Result<void> handle(Packet& packet);
+  Result<void> describe(const Packet& packet);
+  Result<void> welcome(Packet& packet);
+  Result<void> confirm(const Packet& packet);
+
+  ShmAcceptor& acceptor_;
+  memory::Descriptor socket_;
+  // From the hello on.
+  Peer peer_;
+  std::optional<WireParts> parts_;
+  bool ended_ = false;
+};
+
+}  // namespace taut::shm
