@@ -20,6 +20,8 @@ function(taut_add_layer name)
       target_link_libraries(${target} PRIVATE $<BUILD_INTERFACE:${package}>)
     endforeach()
     set_target_properties(${target} PROPERTIES POSITION_INDEPENDENT_CODE ON)
+    # Nobody interposes our functions, so they may be inlined into each other.
+    target_compile_options(${target} PRIVATE $<$<CXX_COMPILER_ID:GNU>:-fno-semantic-interposition>)
   else()
     add_library(${target} INTERFACE)
     set(scope INTERFACE)

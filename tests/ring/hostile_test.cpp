@@ -129,6 +129,12 @@ TEST_P(HostileTest, NoHeadLeadsOutsideTheRing) {
   }
 }
 
+TEST_P(HostileTest, TheReadersCounterIsReadOnlyWhenTheRingIsFull) {
+  lane.say_released(GetParam() + 1);
+  EXPECT_EQ(lane.fill_up(), kRing / kStep - 1) << "a lie that nobody needed to read";
+  EXPECT_EQ(lane.writer.claim(kStep).refusal, Refusal::violation);
+}
+
 // Memory that the other process changes between two loads: each load of a head is answered with the next word.
 struct ChangingHeads {
   std::vector<u64> words;

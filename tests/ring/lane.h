@@ -66,21 +66,21 @@ struct OneWay {
     writer.send(claim, Head::make(record_bytes, Kind::request, 0, static_cast<u16>(number)));
     return Refusal::none;
   }
-  // Fills the ring with records of one line; answers how many.
+  // Fills the ring with records of one line; answers how many. A ring that is broken ends it too: hence `most`.
   u32 fill_up() {
+    const u32 most = bytes / kStep;
     u32 count = 0;
-    while (try_send(kStep, count) == Refusal::none) ++count;
+    while (count != most && try_send(kStep, count) == Refusal::none) ++count;
     return count;
   }
   // Receives and releases everything, then polls once more, as a dispatcher that found nothing does.
-  u32 drain() {
-    u32 count = 0;
-    while (const Record record = reader.next()) {
+  void drain() {
+    for (u32 most = bytes / kStep; most != 0; --most) {
+      const Record record = reader.next();
+      if (!record) break;
       reader.release(record.end);
-      ++count;
     }
     reader.idle();
-    return count;
   }
   // Moves both ends `line_count` lines on.
   void advance(u32 line_count) {
@@ -90,9 +90,7 @@ struct OneWay {
     }
   }
   // Moves both ends on until the next record stands at `at`.
-  void advance_to(u32 at) {
-    while (static_cast<u32>(writer.position()) % bytes != at) advance(1);
-  }
+  void advance_to(u32 at) { advance((at - static_cast<u32>(writer.position())) % bytes / kStep); }
 
   struct alignas(kStep) Line : std::array<std::byte, kStep> {};
   static constexpr std::byte byte_of(u64 number, u32 i) {

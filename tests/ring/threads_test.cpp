@@ -23,8 +23,9 @@ INSTANTIATE_TEST_SUITE_P(Start, ThreadsTest, ::testing::ValuesIn(kStarts),
 // Every payload word follows from the sequence and its place, so that one byte of another record shows.
 constexpr u64 payload_word(u64 sequence, u32 index) { return (sequence + 1) * 0x9e3779b97f4a7c15u ^ index; }
 
-void send_numbered(OneWay& lane, u32 bytes, u64 sequence) {
-  for (;;) {
+// Waits for room until `stop`, which a reader that has seen enough sets.
+void send_numbered(OneWay& lane, u32 bytes, u64 sequence, const std::atomic<bool>& stop) {
+  while (!stop.load(std::memory_order_relaxed)) {
     const Claim claim = lane.writer.claim(bytes);
     if (!claim) {
       ASSERT_EQ(claim.refusal, Refusal::full);
@@ -53,19 +54,20 @@ void expect_numbered(OneWay& lane, const Record& record, u64 sequence) {
 TEST_P(ThreadsTest, NoRecordIsTornLostOrOutOfOrder) {
   constexpr u64 kRecords = 100'000;
   taut::testing::Random random;
+  std::atomic<bool> stop{false};
   std::thread sender([&] {
-    for (u64 sequence = 0; sequence != kRecords;) {
+    for (u64 sequence = 0; sequence != kRecords && !stop.load(std::memory_order_relaxed);) {
       const u64 batch = random.one_in(8) ? 1 + random.below(3) : 0;
       if (batch != 0) lane.writer.begin_batch();
       for (u64 i = 0; i != (batch == 0 ? 1 : batch) && sequence != kRecords; ++i) {
         // A batch must fit as a whole: nobody releases what nobody sees.
         const u32 most = random.one_in(8) && batch == 0 ? kLargest : 4 * kStep;
-        send_numbered(lane, 16 + 8 * static_cast<u32>(random.below((most - 8) / 8)), sequence++);
+        send_numbered(lane, 16 + 8 * static_cast<u32>(random.below((most - 8) / 8)), sequence++, stop);
       }
       if (batch != 0) lane.writer.end_batch();
     }
   });
-  for (u64 sequence = 0; sequence != kRecords && !HasFatalFailure();) {
+  for (u64 sequence = 0; sequence != kRecords && !HasFailure();) {
     const Record record = lane.reader.next();
     EXPECT_FALSE(lane.reader.violated());
     if (!record) {
@@ -76,6 +78,7 @@ TEST_P(ThreadsTest, NoRecordIsTornLostOrOutOfOrder) {
     expect_numbered(lane, record, sequence++);
     lane.reader.release(record.end);
   }
+  stop.store(true, std::memory_order_relaxed);
   sender.join();
   EXPECT_FALSE(lane.reader.next());
 }
@@ -109,14 +112,19 @@ TEST_P(ThreadsTest, NoWakeUpIsLost) {
   NativeBoard board;
   std::counting_semaphore<> bell{0};
   std::atomic<u64> arrived{0};
+  std::atomic<bool> stop{false};
   std::thread sender([&] {
     for (u64 sequence = 0; sequence != kRounds; ++sequence) {
-      while (arrived.load(std::memory_order_acquire) != sequence) std::this_thread::yield();
-      send_numbered(lane, kStep, sequence);
+      while (arrived.load(std::memory_order_acquire) != sequence) {
+        if (stop.load(std::memory_order_relaxed)) return;
+        std::this_thread::yield();
+      }
+      send_numbered(lane, kStep, sequence, stop);
       if (bell_wanted(board)) bell.release();
     }
   });
-  for (u64 sequence = 0; sequence != kRounds;) {
+  for (u64 sequence = 0; sequence != kRounds && !HasFailure();) {
+    EXPECT_FALSE(lane.reader.violated());
     if (const Record record = lane.reader.next()) {
       expect_numbered(lane, record, sequence++);
       lane.reader.release(record.end);
@@ -128,6 +136,7 @@ TEST_P(ThreadsTest, NoWakeUpIsLost) {
     if (!lane.reader.waiting()) bell.acquire();
     announce_awake(board, 0);
   }
+  stop.store(true, std::memory_order_relaxed);
   sender.join();
 }
 

@@ -15,8 +15,6 @@ constexpr std::uint32_t kTurnsUntilCold = 4096;
 constexpr std::size_t kAlwaysHot = 8;
 constexpr int kColdPerTurn = 4;
 
-// The adaptive strategy: longer than any answer of a busy peer, shorter than anyone notices in a process list.
-constexpr Nanoseconds kSpinFor = 50us;
 constexpr Nanoseconds kYieldFor = 100us;
 // A lost wake-up would cost at most this; none is known.
 constexpr Nanoseconds kSleepMax = 100ms;
@@ -30,34 +28,44 @@ struct OwnBoard {
 }  // namespace
 
 int Core::poll(int budget) noexcept {
-  if (!enter()) return 0;
-  turn_->inside = true;
+  Turn& turn = *turn_;
+  if (!turn.on_owner() || turn.calling_user || turn.waiting || forked()) [[unlikely]] {
+    if (!may_poll()) return 0;
+  }
+  turn.inside = true;
   int done = poll_links(budget);
-  if (done < budget) done += poll_cold(budget - done);
-  if (posts_waiting_.load(std::memory_order_relaxed)) done += run_posts();
-  if (!turn_->finished.empty()) done += run_finished();
-  for (LinkEnd* end : turn_->due) end->end_turn();
-  turn_->due.clear();
-  turn_->inside = false;
-  if (done == 0) turn_->now = turn_->clock.now();
-  keep_time();
+  if (!cold_.empty() && done < budget) done += poll_cold(budget - done);
+  if (posts_waiting_.load(std::memory_order_relaxed)) [[unlikely]] done += run_posts();
+  if (!turn.finished.empty()) [[unlikely]] done += run_finished();
+  for (LinkEnd* end : turn.due) end->end_turn();
+  turn.due.clear();
+  turn.inside = false;
+  if (done == 0) turn.now = turn.clock.now();
+  if (turn.now >= turn.earliest_deadline) [[unlikely]] expire_calls();
+  if (turn.now >= next_control_) [[unlikely]] control_turn(0ns);
   return done;
 }
 
-bool Core::enter() noexcept {
-  if (!on_owner()) [[unlikely]] {
-    turn_->log(Severity::error, "poll() " + wrong_thread_text());
+bool Core::may_poll() noexcept {
+  if (!on_owner()) {
+    turn_->log(Severity::error, "poll() was " + wrong_thread_text());
     return false;
   }
-  if (turn_->calling_user || turn_->waiting) [[unlikely]] {
+  if (turn_->calling_user || turn_->waiting) {
     turn_->log(Severity::error, "poll() inside a handler, a callback or a wait does nothing");
     return false;
   }
+  if (forked() && !ends_.empty()) {
+    turn_->log(Severity::error, "poll() in a child of fork(): links belong to the process that opened them");
+    return false;
+  }
+  // A server that went into the background after it began to listen: the child takes its place.
+  if (forked()) fork_guard_->take_over();
   return true;
 }
 
 int Core::poll_links(int budget) noexcept {
-  for (LinkEnd* end : pumped_) end->wire().pump(turn_->now);
+  if (!pumped_.empty()) pump();
   int done = 0;
   // A handler may make or end links: the list is looked at anew each time.
   for (std::size_t i = 0; i < hot_.size() && done < budget; ++i) {
@@ -76,6 +84,10 @@ int Core::poll_links(int budget) noexcept {
     }
   }
   return done;
+}
+
+void Core::pump() noexcept {
+  for (LinkEnd* end : pumped_) end->wire().pump(turn_->now);
 }
 
 int Core::poll_cold(int budget) noexcept {
@@ -146,16 +158,13 @@ bool Core::post(Posted& posted) noexcept {
   return true;
 }
 
-// Timers and the control plane: at most one system call a control period.
-void Core::keep_time() noexcept {
-  if (turn_->now >= turn_->earliest_deadline) {
-    Ticks next = kNever;
-    for (const auto& end : ends_) next = std::min(next, end->expire(turn_->now));
-    turn_->earliest_deadline = next;
-  }
-  if (turn_->now >= next_control_) control_turn(0ns);
+void Core::expire_calls() noexcept {
+  Ticks next = kNever;
+  for (const auto& end : ends_) next = std::min(next, end->expire(turn_->now));
+  turn_->earliest_deadline = next;
 }
 
+// At most one system call a control period.
 void Core::control_turn(Nanoseconds wait) noexcept {
   next_control_ = turn_->clock.now() + control_period_;
   if (own_control_ != nullptr) own_control_->poll(wait);
@@ -165,13 +174,14 @@ void Core::control_turn(Nanoseconds wait) noexcept {
   if (!husks_.empty()) std::erase_if(husks_, [](const auto& end) { return !end->held_by_replies(); });
 }
 
-void Core::run(const std::function<bool()>& over) noexcept {
+void Core::run(const bool& over) noexcept {
+  const bool rests = options_.idle != Idle::spin;
   Ticks idle_since = turn_->clock.now();
-  while (!over()) {
+  while (!over && !stopping.load(std::memory_order_relaxed)) {
     if (poll(Dispatcher::kPollDefault) != 0) {
       idle_since = turn_->now;
-    } else {
-      rest(turn_->clock.to_duration(turn_->now - std::min(turn_->now, idle_since)));
+    } else if (rests && turn_->now > idle_since + spin_ticks_) [[unlikely]] {
+      rest(turn_->clock.to_duration(turn_->now - idle_since));
     }
   }
 }
@@ -181,7 +191,6 @@ void Core::poll_until(std::chrono::steady_clock::time_point when) noexcept {
 }
 
 void Core::rest(Nanoseconds idle_for) noexcept {
-  if (options_.idle == Idle::spin || idle_for < kSpinFor) return;
   if (options_.idle == Idle::spin_then_yield || idle_for < kYieldFor || own_control_ == nullptr) {
     sched_yield();
   } else {
@@ -211,13 +220,9 @@ void Core::sleep_until_rung() noexcept {
   turn_->now = turn_->clock.now();
 }
 
-void Core::idle_in_wait(LinkEnd& end, std::uint64_t spins, Ticks deadline) noexcept {
-  turn_->now = turn_->clock.now();
-  if (end.wire().needs_pump()) end.wire().pump(turn_->now);
-  if (turn_->now >= next_control_) control_turn(0ns);
-  // Some 20 ns a round: the thresholds of rest() in rounds.
-  if (options_.idle == Idle::spin || spins < 2'500) return;
-  if (options_.idle == Idle::spin_then_yield || spins < 3'000 || own_control_ == nullptr || end.wire().needs_pump()) {
+void Core::rest_in_wait(LinkEnd& end, Nanoseconds idle_for, Ticks deadline) noexcept {
+  if (options_.idle == Idle::spin) return;
+  if (options_.idle == Idle::spin_then_yield || idle_for < kYieldFor || own_control_ == nullptr || end.wire().needs_pump()) {
     sched_yield();
     return;
   }

@@ -16,6 +16,9 @@
 
 namespace taut::rpc {
 
+// The adaptive strategy spins so long, longer than any answer of a busy peer; then it yields, then it sleeps.
+inline constexpr Nanoseconds kSpinFor = std::chrono::microseconds(50);
+
 class Core final : public Inbox, public std::enable_shared_from_this<Core> {
  public:
   Core(std::vector<std::unique_ptr<Transport>> transports, DispatcherOptions options);
@@ -30,15 +33,18 @@ class Core final : public Inbox, public std::enable_shared_from_this<Core> {
 
   // --- the turn (core.cpp)
   int poll(int budget) noexcept;
-  void run(const std::function<bool()>& over) noexcept;
+  // Until `over`, which a source of the control plane sets, or stop().
+  void run(const bool& over) noexcept;
   void poll_until(std::chrono::steady_clock::time_point when) noexcept;
   void adopt_thread() noexcept;
   bool post(Posted& posted) noexcept;
   void stop() noexcept;
   std::atomic<bool> stopping{false};
 
-  // For a wait, when it found nothing: time, and now and then the control plane. `spins` counts its empty rounds.
-  void idle_in_wait(LinkEnd& end, std::uint64_t spins, Ticks deadline) noexcept;
+  // For a wait that found nothing for so long: gives the core away, or sleeps until a peer rings.
+  void rest_in_wait(LinkEnd& end, Nanoseconds idle_for, Ticks deadline) noexcept;
+  [[nodiscard]] Ticks spin_ticks() const noexcept { return spin_ticks_; }
+  [[nodiscard]] Ticks next_control() const noexcept { return next_control_; }
   void control_turn(Nanoseconds wait) noexcept;
 
   [[nodiscard]] Turn& turn() noexcept { return *turn_; }
@@ -66,12 +72,13 @@ class Core final : public Inbox, public std::enable_shared_from_this<Core> {
   struct Logged { Severity severity; std::string text; };
   using Event = std::variant<LinkUp, LinkDown, ConnectFailed, Logged>;
 
-  bool enter() noexcept;
+  bool may_poll() noexcept;
   int poll_links(int budget) noexcept;
   int poll_cold(int budget) noexcept;
   int run_posts() noexcept;
   int run_finished() noexcept;
-  void keep_time() noexcept;
+  void pump() noexcept;
+  void expire_calls() noexcept;
   void rest(Nanoseconds idle_for) noexcept;
   void sleep_until_rung() noexcept;
 
@@ -95,6 +102,7 @@ class Core final : public Inbox, public std::enable_shared_from_this<Core> {
   std::optional<memory::Board> board_;
   std::optional<memory::ForkGuard> fork_guard_;
   Ticks control_period_ = 0;
+  Ticks spin_ticks_ = 0;  // how long an adaptive wait spins
   Ticks next_control_ = 0;
 
   std::vector<std::unique_ptr<LinkEnd>> ends_;

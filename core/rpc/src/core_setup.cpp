@@ -19,6 +19,7 @@ Core::Core(std::vector<std::unique_ptr<Transport>> transports, DispatcherOptions
     control_error_ = control.error();
   }
   control_period_ = turn_->clock.to_ticks(options_.control_period);
+  spin_ticks_ = turn_->clock.to_ticks(kSpinFor);
   turn_->finished.reserve(64);
   posts_.reserve(options_.posts_max);
   running_posts_.reserve(options_.posts_max);

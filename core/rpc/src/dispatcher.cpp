@@ -101,7 +101,8 @@ Result<Link> connect_alone(std::unique_ptr<Dispatcher> dispatcher, std::string_v
 void Dispatcher::run() noexcept {
   dress_thread(core_->options(), core_->turn().log);
   core_->stopping.store(false, std::memory_order_relaxed);
-  core_->run([this] { return core_->stopping.load(std::memory_order_relaxed); });
+  const bool never = false;
+  core_->run(never);
 }
 
 void Dispatcher::run_until(const Signals& signals) noexcept {
@@ -113,7 +114,7 @@ void Dispatcher::run_until(const Signals& signals) noexcept {
     return;
   }
   core_->stopping.store(false, std::memory_order_relaxed);
-  core_->run([&] { return seen || core_->stopping.load(std::memory_order_relaxed); });
+  core_->run(seen);
   core_->control().remove(signals.fd());
 }
 

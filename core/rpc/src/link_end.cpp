@@ -63,13 +63,28 @@ LinkEnd::LinkEnd(std::shared_ptr<Turn> turn, std::unique_ptr<Wire> wire, std::sh
   if (copies_all_) large_copy_.reset(new (std::align_val_t{64}) std::byte[lanes_[0].in.ring_bytes() / 4]);
 }
 
+// The empty poll is the one that a waiting peer waits for: it looks at two heads and little else.
 int LinkEnd::poll(int budget) noexcept {
-  if (lanes_[0].claim_open || lanes_[1].claim_open) [[unlikely]] {
-    if (!std::exchange(claim_reported_, true)) {
-      turn_->log(Severity::error, "poll() with an open claim: send it or let it go first; the link is not polled until then");
+  LaneEnd& urgent = lanes_[index(Lane::urgent)];
+  LaneEnd& normal = lanes_[index(Lane::normal)];
+  Lane lane = Lane::urgent;
+  Record record = urgent.in.next();
+  if (!record) {
+    lane = Lane::normal;
+    record = normal.in.next();
+    if (!record && !any_kept_) {
+      urgent.in.idle();
+      normal.in.idle();
+      several_ = false;
+      if (urgent.in.violated() | normal.in.violated()) [[unlikely]] broke("a record of impossible size, kind or place");
+      return 0;
     }
-    return 0;
   }
+  return poll_records(lane, record, budget);
+}
+
+int LinkEnd::poll_records(Lane lane, Record record, int budget) noexcept {
+  if (lanes_[0].claim_open | lanes_[1].claim_open) [[unlikely]] return refuse_poll(lane, record);
   LaneEnd& urgent = lanes_[index(Lane::urgent)];
   LaneEnd& normal = lanes_[index(Lane::normal)];
   if (several_) {
@@ -77,24 +92,32 @@ int LinkEnd::poll(int budget) noexcept {
     batching_ = true;
     sent();
   }
-  int done = urgent.kept.empty() && normal.kept.empty() ? 0 : poll_kept();
-  while (done < budget) {
-    if (const Record record = urgent.in.next()) {
-      handle(Lane::urgent, record, true);
-    } else if (const Record next = normal.in.next()) {
-      handle(Lane::normal, next, true);
-    } else {
-      break;
-    }
+  int done = any_kept_ ? poll_kept() : 0;
+  while (record) {
+    handle(lane, record, true);
     if (++done % kRecordsPerClockRead == 0) turn_->now = turn_->clock.now();
+    if (done >= budget) break;
+    lane = Lane::urgent;
+    record = urgent.in.next();
+    if (!record) {
+      lane = Lane::normal;
+      record = normal.in.next();
+    }
   }
   several_ = done > 1;
-  if (done == 0) {
-    urgent.in.idle();
-    normal.in.idle();
-    if (urgent.in.violated() || normal.in.violated()) broke("a record of impossible size, kind or place");
-  }
   return done;
+}
+
+// A claim is open, so nothing may be sent in its lane: what was read waits for the next poll.
+int LinkEnd::refuse_poll(Lane lane, const Record& record) noexcept {
+  if (record) {
+    lanes_[index(lane)].kept.push_back({record, false});
+    any_kept_ = true;
+  }
+  if (!std::exchange(claim_reported_, true)) {
+    turn_->log(Severity::error, "poll() with an open claim: send it or let it go first; the link is not polled until then");
+  }
+  return 0;
 }
 
 void LinkEnd::end_turn() noexcept {
@@ -185,16 +208,15 @@ void LinkEnd::serve(Lane lane_name, const Record& record, const std::byte* heade
   const ServedMethods::Method& method = (*served_)[method_index];
   counters_.requests_received.add();
 
-  RawReply reply;
-  reply.end_ = this;
-  reply.call_ = header.call;
-  reply.sent_ = header.sent;
-  reply.started_ = turn_->now;
-  reply.budget_ = header.budget;
-  reply.bound_ = ring::kStep;
-  reply.method_ = static_cast<u16>(method_index);
-  reply.lane_ = lane_name;
-
+  RawReply reply({.end = this,
+                  .call = header.call,
+                  .sent = header.sent,
+                  .started = turn_->now,
+                  .budget = header.budget,
+                  .bound = ring::kStep,
+                  .method = static_cast<u16>(method_index),
+                  .lane = lane_name,
+                  .ran = false});
   if (header.budget - 1 < ring::kBudgetLonger - 1 && turn_->now > header.sent &&  // a stamp from the future counts as now
       turn_->now - header.sent > turn_->budget_ticks(header.budget)) [[unlikely]] {
     counters_.requests_expired.add();
@@ -209,7 +231,7 @@ void LinkEnd::serve(Lane lane_name, const Record& record, const std::byte* heade
     reply.refuse(Code::resource_exhausted, Why::reply_room, "no room for the answer");
     return;
   }
-  reply.bound_ = method.answer_bound;
+  reply.duty_.bound = method.answer_bound;
   // For people who look from outside; `position` follows in taken().
   lane.taken->call.store(header.call, std::memory_order_relaxed);
   lane.taken->method.store(method_index, std::memory_order_relaxed);
@@ -283,6 +305,7 @@ int LinkEnd::poll_kept() noexcept {
     }
     lane.kept.clear();
   }
+  any_kept_ = false;
   return done;
 }
 
@@ -346,6 +369,7 @@ LinkEnd::Found LinkEnd::look_for(u64 call, Status& status, AnswerBuffer& buffer)
       }
       if (header.call != call) {
         lane.kept.push_back({record, false});
+        any_kept_ = true;
         continue;
       }
       PendingTable::Row* row = pending_.find(call);
@@ -366,8 +390,8 @@ LinkEnd::Found LinkEnd::look_for(u64 call, Status& status, AnswerBuffer& buffer)
       }
       return Found::answer;
     }
-    if (lane.in.violated()) broke("a record of impossible size, kind or place");
-    if (lane.kept.empty()) lane.in.idle();
+    lane.in.idle();
+    if (lane.in.violated()) [[unlikely]] broke("a record of impossible size, kind or place");
   }
   return any ? Found::something : Found::nothing;
 }

@@ -104,6 +104,8 @@ class LinkEnd {
   void handle(ring::Lane lane, const ring::Record& record, bool release) noexcept;
   void serve(ring::Lane lane, const ring::Record& record, const std::byte* header, std::span<const std::byte> payload) noexcept;
   void finish(ring::Lane lane, ring::Head head, const std::byte* header, std::span<const std::byte> payload) noexcept;
+  int poll_records(ring::Lane lane, ring::Record record, int budget) noexcept;
+  int refuse_poll(ring::Lane lane, const ring::Record& record) noexcept;
   int poll_kept() noexcept;
   void run_callback(PendingTable::Row& row, const RawAnswer& answer) noexcept;
   [[nodiscard]] Status read_status(ring::Head head, std::span<const std::byte> payload) const noexcept;
@@ -130,6 +132,7 @@ class LinkEnd {
   bool due_ = false;
   bool batching_ = false;
   bool several_ = false;   // the last turn found several records: what this one sends is committed together
+  bool any_kept_ = false;
   bool closed_ = false;
   bool claim_reported_ = false;
   LaneEnd lanes_[ring::kLaneCount];

@@ -105,27 +105,36 @@ Status LinkState::wait(CallClaim&& claim, u32 payload_bytes, Wait wait, AnswerBu
 
 Status LinkState::wait_for(std::uint64_t call, Ticks deadline, AnswerBuffer& buffer) noexcept {
   LinkEnd& end = *end_;
+  Turn& turn = *turn_;
   Status status;
-  turn_->waiting = true;
-  for (std::uint64_t spins = 0;; ++spins) {
+  turn.waiting = true;
+  Ticks spin_until = turn.clock.now() + core_->spin_ticks();
+  while (true) {
     const LinkEnd::Found found = end.look_for(call, status, buffer);
     if (found == LinkEnd::Found::answer) break;
-    if (found == LinkEnd::Found::something) continue;
-    if (end.ended != nullptr) {  // what had been sent was looked through in this round
-      status = end.give_up(call, Code::unavailable, end.ended->why, end.ended->text);
+    turn.now = turn.clock.now();
+    if (found == LinkEnd::Found::something) {
+      spin_until = turn.now + core_->spin_ticks();
+      continue;
+    }
+    if (end.wire().needs_pump()) end.wire().pump(turn.now);
+    if (turn.now >= core_->next_control()) [[unlikely]] core_->control_turn(Nanoseconds{0});
+    if (end.ended != nullptr || end.broken()) [[unlikely]] {
+      // What had been sent before the end is still to be looked through.
+      if (end.look_for(call, status, buffer) == LinkEnd::Found::answer) break;
+      status = end.ended != nullptr ? end.give_up(call, Code::unavailable, end.ended->why, end.ended->text)
+                                    : end.give_up(call, Code::unavailable, Why::peer_violation, end.violation());
       break;
     }
-    if (end.broken()) {
-      status = end.give_up(call, Code::unavailable, Why::peer_violation, end.violation());
-      break;
-    }
-    core_->idle_in_wait(end, spins, deadline);
-    if (turn_->now >= deadline) {
+    if (turn.now >= deadline) [[unlikely]] {
       status = end.give_up(call, Code::deadline_exceeded, Why::timeout, "no answer within the timeout");
       break;
     }
+    if (turn.now >= spin_until) [[unlikely]] {
+      core_->rest_in_wait(end, kSpinFor + turn.clock.to_duration(turn.now - spin_until), deadline);
+    }
   }
-  turn_->waiting = false;
+  turn.waiting = false;
   return status;
 }
 

@@ -60,63 +60,48 @@ void LinkEnd::refuse(Lane lane_name, std::uint64_t call, u32 bound, Code code, R
   send_answer(lane_name, call, bytes, detail, bound);
 }
 
-RawReply& RawReply::operator=(RawReply&& other) noexcept {
-  if (this == &other) return *this;
-  if (end_ != nullptr) drop();
-  end_ = std::exchange(other.end_, nullptr);
-  call_ = other.call_;
-  sent_ = other.sent_;
-  started_ = other.started_;
-  budget_ = other.budget_;
-  bound_ = other.bound_;
-  method_ = other.method_;
-  lane_ = other.lane_;
-  ran_ = other.ran_;
-  return *this;
-}
-
 // On the dispatcher's thread, and the dispatcher lives.
 bool RawReply::at_home() const noexcept {
-  return end_->turn_->on_owner() && !end_->turn_->gone.load(std::memory_order_relaxed);
+  return duty_.end->turn_->on_owner() && !duty_.end->turn_->gone.load(std::memory_order_relaxed);
 }
 
 std::byte* RawReply::claim(u32 payload_bytes) noexcept {
-  if (end_ == nullptr || !at_home() || end_->closed_) return nullptr;
-  return end_->claim_answer(lane_, payload_bytes, bound_);
+  if (duty_.end == nullptr || !at_home() || duty_.end->closed_) return nullptr;
+  return duty_.end->claim_answer(duty_.lane, payload_bytes, duty_.bound);
 }
 
 void RawReply::send(u32 payload_bytes) noexcept {
-  LinkEnd* end = std::exchange(end_, nullptr);
-  end->send_answer(lane_, call_, payload_bytes, 0, bound_);
+  LinkEnd* end = std::exchange(duty_.end, nullptr);
+  end->send_answer(duty_.lane, duty_.call, payload_bytes, 0, duty_.bound);
 }
 
 void RawReply::refuse(Code code, Why why, std::string_view text) noexcept {
-  if (end_ == nullptr) return;
+  if (duty_.end == nullptr) return;
   if (!at_home()) return drop_elsewhere(true);
-  LinkEnd* end = std::exchange(end_, nullptr);
+  LinkEnd* end = std::exchange(duty_.end, nullptr);
   // What is refused before taken() did not run.
-  end->refuse(lane_, call_, bound_, code, ran_ ? Ran::yes : Ran::no, why, text);
+  end->refuse(duty_.lane, duty_.call, duty_.bound, code, duty_.ran ? Ran::yes : Ran::no, why, text);
 }
 
 void RawReply::refuse_too_big(u32 payload_bytes) noexcept {
-  if (end_ == nullptr) return;
-  if (at_home() && end_->closed_) return refuse(Code::unavailable, Why::link_closed, {});
+  if (duty_.end == nullptr) return;
+  if (at_home() && duty_.end->closed_) return refuse(Code::unavailable, Why::link_closed, {});
   refuse(Code::resource_exhausted, Why::too_big,
          "the answer of " + std::to_string(payload_bytes) + " bytes exceeds its room");
 }
 
 Nanoseconds RawReply::left() const noexcept {
-  if (end_ == nullptr || budget_ == ring::kBudgetNone || budget_ == ring::kBudgetLonger) return Nanoseconds::max();
-  const Turn& turn = *end_->turn_;
+  if (duty_.end == nullptr || duty_.budget == ring::kBudgetNone || duty_.budget == ring::kBudgetLonger) return Nanoseconds::max();
+  const Turn& turn = *duty_.end->turn_;
   const Ticks now = turn.clock.now();
-  const Ticks used = now > sent_ ? now - sent_ : 0;
-  const Ticks budget = turn.budget_ticks(budget_);
+  const Ticks used = now > duty_.sent ? now - duty_.sent : 0;
+  const Ticks budget = turn.budget_ticks(duty_.budget);
   return used >= budget ? Nanoseconds{0} : turn.clock.to_duration(budget - used);
 }
 
 Nanoseconds RawReply::queued() const noexcept {
-  if (end_ == nullptr) return Nanoseconds{0};
-  return end_->turn_->clock.to_duration(started_ > sent_ ? started_ - sent_ : 0);
+  if (duty_.end == nullptr) return Nanoseconds{0};
+  return duty_.end->turn_->clock.to_duration(duty_.started > duty_.sent ? duty_.started - duty_.sent : 0);
 }
 
 void RawReply::drop() noexcept {

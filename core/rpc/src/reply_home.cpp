@@ -7,7 +7,7 @@
 namespace taut::rpc {
 
 void RawReply::drop_elsewhere(bool wrong_thread) noexcept {
-  LinkEnd* end = std::exchange(end_, nullptr);
+  LinkEnd* end = std::exchange(duty_.end, nullptr);
   const std::shared_ptr<Turn> turn = end->turn_keep_;  // survives the end that may be deleted below
   const std::lock_guard lock(turn->foreign_mutex);
   if (!turn->gone.load(std::memory_order_acquire)) {
@@ -15,11 +15,11 @@ void RawReply::drop_elsewhere(bool wrong_thread) noexcept {
       turn->log(Severity::error, "a Reply was answered on thread " + describe_this_thread() + ", but its dispatcher belongs to thread " +
                                      turn->owner_name + "; carry it home with post()");
     }
-    turn->foreign.push_back({end, call_, bound_, static_cast<std::uint8_t>(lane_), wrong_thread});
+    turn->foreign.push_back({end, duty_.call, duty_.bound, static_cast<std::uint8_t>(duty_.lane), wrong_thread});
     turn->foreign_waiting.store(true, std::memory_order_relaxed);
     return;
   }
-  end->lanes_[LinkEnd::index(lane_)].admission.leave(bound_);
+  end->lanes_[LinkEnd::index(duty_.lane)].admission.leave(duty_.bound);
   if (!end->held_by_replies()) delete end;
 }
 

@@ -11,8 +11,9 @@
 #include <cstring>
 #include <iostream>
 #include <optional>
-#include <sstream>
+#include <streambuf>
 #include <string>
+#include <string_view>
 
 #include "relacy_memory.h"
 
@@ -231,9 +232,11 @@ struct Observer : rl::test_suite<Observer, 2> {
   void before() { ring.emplace(kFirst); }
   void after() { ring.reset(); }
   void thread(unsigned index) { index == 0 ? lap() : observe(); }
+  // The last record overwrites the first one, in the claim that moves `touched` more than a ring ahead: relacy
+  // remembers one older value of a word, so a move before that would hide a fence that is missing.
   void lap() {
-    for (u32 i = 0; i != 5; ++i) {
-      ring->send(2, 2);
+    for (const u32 line_count : {2u, 2u, 2u, 1u, 2u}) {
+      ring->send(line_count, line_count);
       ring->give_back(ring->receive());
     }
   }
@@ -242,6 +245,7 @@ struct Observer : rl::test_suite<Observer, 2> {
     const u64 head = shared.head[0].load(rl::mo_acquire, $);
     if (head != head_of(0, 2 * kStep)) return;
     const u64 word = shared.head[1].load(rl::mo_relaxed, $);
+    // sync(touched): pairs with the fence in Writer::touch(). First the copy, then the fence, then the word.
     rl::atomic_thread_fence(rl::mo_acquire, $);
     const u64 touched = shared.touched.load(rl::mo_relaxed, $);
     if (touched - kFirst <= 8 * kStep) RL_ASSERT(word == payload_word(0, 1));
@@ -255,6 +259,17 @@ struct Search {
 constexpr Search kFair{rl::fair_full_search_scheduler_type};
 constexpr Search bounded(unsigned switches) { return {rl::fair_context_bound_scheduler_type, switches}; }
 
+// Where relacy prints. It replaces operator new while it runs, so nothing here may allocate.
+class Log : public std::streambuf {
+ public:
+  Log() { clear(); }
+  void clear() { setp(text_, text_ + sizeof text_); }
+  [[nodiscard]] std::string_view text() const { return {pbase(), static_cast<std::size_t>(pptr() - pbase())}; }
+
+ private:
+  char text_[1 << 18];
+};
+
 class Driver {
  public:
   Driver(int argc, char** argv) : names_(argv + 1), count_(argc - 1) {
@@ -266,10 +281,11 @@ class Driver {
   void run(const char* name, bool quick, Search search) {
     if (count_ != 0 ? !named(name) : !(quick || full_)) return;
     rl::test_params params;
-    std::ostringstream out;
+    static Log log;
+    log.clear();
+    std::ostream out(&log), nowhere(nullptr);
     params.output_stream = &out;
-    std::ostringstream progress;
-    params.progress_stream = &progress;
+    params.progress_stream = &nowhere;
     params.search_type = search.type;
     params.context_bound = search.bound;
     params.execution_depth_limit = 1000;
@@ -280,7 +296,7 @@ class Driver {
         search.type == kFair.type ? "fair full search" : "at most " + std::to_string(search.bound) + " switches";
     std::printf("%-24s %-20s %12llu executions %7.1f s  %s\n", name, kind.c_str(),
                 static_cast<unsigned long long>(params.stop_iteration), seconds, good ? "ok" : "FAILED");
-    if (!good) std::fputs(out.str().c_str(), stdout);
+    if (!good) std::printf("%.*s\n", static_cast<int>(log.text().size()), log.text().data());
     std::fflush(stdout);
     failed_ = failed_ || !good;
     total_ += params.stop_iteration;
@@ -327,7 +343,8 @@ int main(int argc, char** argv) {
   driver.run<Bell<1, 1, 1>>("bell", true, kFair);
   driver.run<Bell<1, 2, 1>>("bell-two-turns", false, kFair);
   driver.run<Bell<1, 2, 1>>("bell-two-turns-bounded", true, bounded(4));
-  driver.run<Bell<1, 2, 2>>("bell-two-a-turn", true, bounded(4));
+  driver.run<Bell<1, 2, 2>>("bell-two-a-turn", true, bounded(3));
+  driver.run<Bell<1, 2, 2>>("bell-two-a-turn-4", false, bounded(4));
   driver.run<Bell<2, 1, 1>>("bell-two-senders", true, bounded(3));
   driver.run<Observer>("observer", true, kFair);
   return driver.finish();

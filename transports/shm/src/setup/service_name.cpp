@@ -131,16 +131,16 @@ Result<Descriptor> connect_to_service(const ServiceDirectory& directory, const s
     if (refused == ENOENT) {
       std::string others;
       for (const std::string& other : directory.names()) others += (others.empty() ? "" : ", ") + other;
-      return make_error(Code::not_found, 0, "start the server, or set TAUT_DIR as its environment does",
+      return make_error(Code::not_found, refused, "start the server, or set TAUT_DIR as its environment does",
                         "no service '%s' in %s; %s%.200s", name.c_str(), directory.path().c_str(),
                         others.empty() ? "none is there" : "there are: ", others.c_str());
     }
     if (refused == ECONNREFUSED) {
-      return make_error(Code::unavailable, 0, "start the server again: it takes its name back",
+      return make_error(Code::unavailable, refused, "start the server again: it takes its name back",
                         "shm://%s has no server: the one that made %s is gone", name.c_str(), path->c_str());
     }
     if (refused == EAGAIN) {
-      return make_error(Code::resource_exhausted, 0, "is the server stopped, or does it not poll?",
+      return make_error(Code::unavailable, refused, "is the server stopped, or does it not poll?",
                         "shm://%s does not accept: its queue of connections is full", name.c_str());
     }
     if (refused == EACCES || refused == EPERM) {

@@ -94,7 +94,7 @@ void ShmAcceptor::on_time() {
 
 void ShmAcceptor::begin_handshake(Descriptor socket) {
   if (handshakes_.size() >= parts_.options.half_open_max) {
-    handshakes_.front()->refuse(make_error(Code::resource_exhausted, 0, {},
+    handshakes_.front()->refuse(make_error(Code::unavailable, 0, {},
                                            "%s has %u handshakes open and dropped this one, the oldest",
                                            parts_.url.c_str(), parts_.options.half_open_max));
     finished(*handshakes_.front());

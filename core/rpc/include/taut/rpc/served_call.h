@@ -24,14 +24,20 @@ class LinkEnd;
 class RawReply {
  public:
   RawReply() noexcept = default;
-  RawReply(RawReply&& other) noexcept { *this = static_cast<RawReply&&>(other); }
-  RawReply& operator=(RawReply&& other) noexcept;
+  RawReply(RawReply&& other) noexcept : duty_(other.duty_) { other.duty_.end = nullptr; }
+  RawReply& operator=(RawReply&& other) noexcept {
+    if (this == &other) return *this;
+    if (duty_.end != nullptr) drop();
+    duty_ = other.duty_;
+    other.duty_.end = nullptr;
+    return *this;
+  }
   ~RawReply() {
-    if (end_ != nullptr) drop();
+    if (duty_.end != nullptr) drop();
   }
 
   // Is there still an answer to give?
-  [[nodiscard]] explicit operator bool() const noexcept { return end_ != nullptr; }
+  [[nodiscard]] explicit operator bool() const noexcept { return duty_.end != nullptr; }
 
   // Room for an answer of `payload_bytes`, or null: larger than what was reserved at admission and than the ring has
   // left, or the link is gone. The caller then calls refuse() or, when it does not care, lets the reply go.
@@ -55,15 +61,21 @@ class RawReply {
   void drop() noexcept;
   void drop_elsewhere(bool wrong_thread) noexcept;
 
-  LinkEnd* end_ = nullptr;
-  std::uint64_t call_ = 0;
-  Ticks sent_ = 0;          // the caller's stamp
-  Ticks started_ = 0;       // when it was taken from the ring
-  std::uint32_t budget_ = 0;
-  std::uint32_t bound_ = 0;         // bytes of ring reserved for the answer, a multiple of 64
-  std::uint16_t method_ = 0;
-  ring::Lane lane_ = ring::Lane::normal;
-  bool ran_ = false;                // the handler was started
+  // Everything that answering needs; `end` is null when there is nothing to answer.
+  struct Duty {
+    LinkEnd* end = nullptr;
+    std::uint64_t call;
+    Ticks sent;               // the caller's stamp
+    Ticks started;            // when it was taken from the ring
+    std::uint32_t budget;
+    std::uint32_t bound;      // bytes of ring reserved for the answer, a multiple of 64
+    std::uint16_t method;
+    ring::Lane lane;
+    bool ran;                 // the handler was started
+  };
+  explicit RawReply(const Duty& duty) noexcept : duty_(duty) {}
+
+  Duty duty_;
 };
 
 // A request that passed deadline and admission, on its way into the handler. Lives until serve() returns.
@@ -81,7 +93,7 @@ class ServedCall {
     // Relaxed and a compiler barrier: a killed thread has executed a prefix of its program (docs/memory-model.md, taken).
     taken_->position.store(end_, std::memory_order_relaxed);
     std::atomic_signal_fence(std::memory_order_seq_cst);
-    reply_.ran_ = true;
+    reply_.duty_.ran = true;
   }
 
   // The duty to answer moves to the caller. Without this call it is answered when the ServedCall goes.
