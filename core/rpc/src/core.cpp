@@ -37,8 +37,10 @@ int Core::poll(int budget) noexcept {
   if (!cold_.empty() && done < budget) done += poll_cold(budget - done);
   if (posts_waiting_.load(std::memory_order_relaxed)) [[unlikely]] done += run_posts();
   if (!turn.finished.empty()) [[unlikely]] done += run_finished();
-  for (LinkEnd* end : turn.due) end->end_turn();
-  turn.due.clear();
+  while (LinkEnd* end = turn.first_due) {
+    turn.first_due = end->next_due;
+    end->end_turn();
+  }
   turn.inside = false;
   if (done == 0) turn.now = turn.clock.now();
   if (turn.now >= turn.earliest_deadline) [[unlikely]] expire_calls();

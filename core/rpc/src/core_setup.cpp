@@ -208,7 +208,6 @@ void Core::happened(LinkUp& up) {
   ends_.push_back(std::move(end));
   cold_.reserve(ends_.size());
   hot_.reserve(ends_.size());
-  turn_->due.reserve(ends_.size());
   if (link != links_.end()) link->second->connected(*ends_.back());
 }
 
@@ -253,7 +252,6 @@ void Core::bury_the_ended() noexcept {
   std::erase(ends_, nullptr);
   for (auto& end : ended) {
     end->bury(*end->ended);
-    std::erase(turn_->due, end.get());
     if (end->held_by_replies()) husks_.push_back(std::move(end));
   }
 }

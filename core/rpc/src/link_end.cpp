@@ -1,5 +1,6 @@
 #include "link_end.h"
 
+#include <cstdio>
 #include <cstring>
 #include <exception>
 
@@ -17,10 +18,27 @@ using ring::u32;
 using ring::u64;
 using ring::u8;
 
-// The clock is read anew after so many records of a turn that never runs empty.
-constexpr int kRecordsPerClockRead = 16;
+// After so many records of a turn the clock is read anew, and what was sent is shown: the peer works on it while the
+// turn goes on. Both sides stay busy with half a default window each.
+constexpr int kRecordsPerBatch = 16;
+
+constexpr u32 kPrefetchLines = 4;
 
 constexpr Lane kLanes[] = {Lane::urgent, Lane::normal};
+
+// Stands in for the halt word where a transport has none.
+const ring::SharedWord kNeverHalted{0};
+
+[[gnu::cold, gnu::noinline]] void report_thrown(Turn& turn, const char* whose, std::string_view name) noexcept {
+  std::string text = std::string(whose) + " " + std::string(name) + " threw";
+  try {
+    throw;
+  } catch (const std::exception& thrown) {
+    text += std::string(": ") + thrown.what();
+  } catch (...) {
+  }
+  turn.log(Severity::error, text);
+}
 
 // Grants of a lane: its ring must keep one line per granted call beside two of its largest records (B4).
 constexpr u32 grants_of(const ring::Shape& answers, u32 calls_max) noexcept {
@@ -29,12 +47,15 @@ constexpr u32 grants_of(const ring::Shape& answers, u32 calls_max) noexcept {
 
 }  // namespace
 
-LinkEnd::LaneEnd::LaneEnd(const ring::LaneMemory& memory, ring::Shape out_shape, ring::Shape in_shape, u32 granted_in)
-    : out(memory.writer(), out_shape),
+LinkEnd::LaneEnd::LaneEnd(Lane lane, const ring::LaneMemory& memory, ring::Shape out_shape, ring::Shape in_shape,
+                          u32 granted_in, u32 granted_out)
+    : name(lane),
+      out(memory.writer(), out_shape),
       in(memory.reader(), in_shape),
       taken(&memory.own->taken),
       peer_taken(&memory.peer->taken),
-      admission(granted_in) {
+      admission(grants_of(out_shape, granted_in)),
+      calls_max(grants_of(in_shape, granted_out)) {
   taken->position.store(in_shape.first, std::memory_order_relaxed);  // before the link is announced: nothing ran yet
   kept.reserve(in_shape.ring_bytes / ring::kStep);  // a wait can read past no more records than the ring holds
 }
@@ -47,17 +68,13 @@ LinkEnd::LinkEnd(std::shared_ptr<Turn> turn, std::unique_ptr<Wire> wire, std::sh
       served_keep_(std::move(served)),
       served_(served_keep_.get()),
       peer_board_(wire_->peer_board()),
-      halt_word_(wire_->halt_word()),
+      halt_word_(wire_->halt_word() != nullptr ? wire_->halt_word() : &kNeverHalted),
       copies_all_(wire_->agreement().check == Check::copy),
-      lanes_{{wire_->lane(Lane::normal), wire_->agreement().out[0], wire_->agreement().in[0],
-              grants_of(wire_->agreement().out[0], wire_->agreement().calls_in_max)},
-             {wire_->lane(Lane::urgent), wire_->agreement().out[1], wire_->agreement().in[1],
-              grants_of(wire_->agreement().out[1], wire_->agreement().calls_in_max)}},
-      pending_(grants_of(wire_->agreement().in[0], wire_->agreement().calls_out_max) +
-               grants_of(wire_->agreement().in[1], wire_->agreement().calls_out_max)) {
-  for (const Lane lane : kLanes) {
-    lanes_[index(lane)].calls_max = grants_of(wire_->agreement().in[index(lane)], wire_->agreement().calls_out_max);
-  }
+      lanes_{{Lane::normal, wire_->lane(Lane::normal), wire_->agreement().out[0], wire_->agreement().in[0],
+              wire_->agreement().calls_in_max, wire_->agreement().calls_out_max},
+             {Lane::urgent, wire_->lane(Lane::urgent), wire_->agreement().out[1], wire_->agreement().in[1],
+              wire_->agreement().calls_in_max, wire_->agreement().calls_out_max}},
+      pending_(lanes_[0].calls_max + lanes_[1].calls_max) {
   may_sleep_ = peer_board_ != nullptr &&
                (peer_board_->load(std::memory_order_relaxed) & ring::board::never_sleeps) == 0;
   if (copies_all_) large_copy_.reset(new (std::align_val_t{64}) std::byte[lanes_[0].in.ring_bytes() / 4]);
@@ -65,42 +82,50 @@ LinkEnd::LinkEnd(std::shared_ptr<Turn> turn, std::unique_ptr<Wire> wire, std::sh
 
 // The empty poll is the one that a waiting peer waits for: it looks at two heads and little else.
 int LinkEnd::poll(int budget) noexcept {
-  LaneEnd& urgent = lanes_[index(Lane::urgent)];
-  LaneEnd& normal = lanes_[index(Lane::normal)];
-  Lane lane = Lane::urgent;
-  Record record = urgent.in.next();
-  if (!record) {
-    lane = Lane::normal;
-    record = normal.in.next();
-    if (!record && !any_kept_) {
-      urgent.in.idle();
-      normal.in.idle();
-      several_ = false;
-      if (urgent.in.violated() | normal.in.violated()) [[unlikely]] broke("a record of impossible size, kind or place");
-      return 0;
-    }
-  }
-  return poll_records(lane, record, budget);
+  LaneEnd& normal = lanes_[0];
+  LaneEnd& urgent = lanes_[1];
+  if (const Record record = urgent.in.next()) return poll_records(urgent, record, budget);
+  if (const Record record = normal.in.next()) return poll_records(normal, record, budget);
+  if (any_kept_) [[unlikely]] return poll_records(normal, {}, budget);
+  urgent.in.idle();
+  normal.in.idle();
+  if (urgent.in.violated() | normal.in.violated()) [[unlikely]] broke("a record of impossible size, kind or place");
+  return 0;
 }
 
-int LinkEnd::poll_records(Lane lane, Record record, int budget) noexcept {
-  if (lanes_[0].claim_open | lanes_[1].claim_open) [[unlikely]] return refuse_poll(lane, record);
-  LaneEnd& urgent = lanes_[index(Lane::urgent)];
-  LaneEnd& normal = lanes_[index(Lane::normal)];
+// Behind a record of a batch there are more, written already: their lines are asked for while this one is handled. Not
+// outside a batch, where the writer may be at work on them.
+[[gnu::always_inline]] inline void LinkEnd::prefetch_behind(const LaneEnd& lane, const Record& record) noexcept {
+  const std::byte* next = lane.in.memory().bytes(record.at) + ring::up(record.head.bytes());
+  for (u32 line = 1; line <= kPrefetchLines; ++line) __builtin_prefetch(next + line * ring::kStep);
+}
+
+int LinkEnd::poll_records(LaneEnd& first_lane, Record record, int budget) noexcept {
+  LaneEnd& normal = lanes_[0];
+  LaneEnd& urgent = lanes_[1];
+  if (normal.claim_open | urgent.claim_open) [[unlikely]] return refuse_poll(first_lane, record);
   if (several_) {
     normal.out.begin_batch();
     batching_ = true;
     sent();
   }
   int done = any_kept_ ? poll_kept() : 0;
+  LaneEnd* lane = &first_lane;
   while (record) {
-    handle(lane, record, true);
-    if (++done % kRecordsPerClockRead == 0) turn_->now = turn_->clock.now();
+    if (batching_) prefetch_behind(*lane, record);
+    handle(*lane, record);
+    if (++done % kRecordsPerBatch == 0) {
+      turn_->now = turn_->clock.now();
+      if (batching_) {
+        normal.out.end_batch();
+        normal.out.begin_batch();
+      }
+    }
     if (done >= budget) break;
-    lane = Lane::urgent;
+    lane = &urgent;
     record = urgent.in.next();
     if (!record) {
-      lane = Lane::normal;
+      lane = &normal;
       record = normal.in.next();
     }
   }
@@ -109,9 +134,9 @@ int LinkEnd::poll_records(Lane lane, Record record, int budget) noexcept {
 }
 
 // A claim is open, so nothing may be sent in its lane: what was read waits for the next poll.
-int LinkEnd::refuse_poll(Lane lane, const Record& record) noexcept {
+int LinkEnd::refuse_poll(LaneEnd& lane, const Record& record) noexcept {
   if (record) {
-    lanes_[index(lane)].kept.push_back({record, false});
+    lane.kept.push_back({record, false});
     any_kept_ = true;
   }
   if (!std::exchange(claim_reported_, true)) {
@@ -124,25 +149,32 @@ void LinkEnd::end_turn() noexcept {
   due_ = false;
   if (batching_) {
     batching_ = false;
-    lanes_[index(Lane::normal)].out.end_batch();
+    lanes_[0].out.end_batch();
   }
+  ring_if_asleep();
+}
+
+void LinkEnd::ring_if_asleep() noexcept {
   if (!may_sleep_) return;
   struct PeerBoard {
     const ring::SharedWord* state;
     void fence(ring::Order) const noexcept { std::atomic_thread_fence(std::memory_order_seq_cst); }
     [[nodiscard]] u64 load_state(ring::Order) const noexcept { return state->load(std::memory_order_relaxed); }
   } board{peer_board_};
-  if (ring::bell_wanted(board)) {
+  if (ring::bell_wanted(board)) [[unlikely]] {
     wire_->ring_bell();
     counters_.bells_rung.add();
   }
 }
 
-void LinkEnd::sent() noexcept {
-  if (!turn_->inside) return end_turn();
+// A fence waits for the stores before it, some 60 ns after a commit, so there is one a turn. Outside a turn the first
+// call wakes a sleeping peer at once; those that follow do so with the next turn.
+inline void LinkEnd::sent() noexcept {
   if (due_) return;
   due_ = true;
-  turn_->due.push_back(this);  // reserved by the dispatcher when the link was made
+  next_due = turn_->first_due;
+  turn_->first_due = this;
+  if (!turn_->inside) ring_if_asleep();
 }
 
 bool LinkEnd::waiting() const noexcept {
@@ -152,101 +184,111 @@ bool LinkEnd::waiting() const noexcept {
   return false;
 }
 
-void LinkEnd::broke(std::string text) noexcept {
-  if (violation_.empty()) violation_ = std::move(text);
+[[gnu::cold, gnu::noinline]] void LinkEnd::broke(const char* format, u64 a, u64 b) noexcept {
+  if (std::exchange(broken_, true)) return;
+  char text[160];
+  std::snprintf(text, sizeof text, format, static_cast<unsigned long>(a), static_cast<unsigned long>(b));
+  violation_ = text;
 }
 
-// Brings a record into private memory as far as its size and the check mode ask for; the payload may stay in place.
-std::span<const std::byte> LinkEnd::take_in(LaneEnd& lane, const Record& record, std::byte* copy, u32 header_bytes) noexcept {
+[[gnu::always_inline]] inline void LinkEnd::handle(LaneEnd& lane, const Record& record) noexcept {
+  const u32 bytes = record.head.bytes();
+  if (bytes > kCopyMax) [[unlikely]] return handle_in_place(lane, record);
+  alignas(64) std::byte copy[kCopyMax];
+  memory::opaque_copy(copy, lane.in.memory().bytes(record.at), ring::up(bytes));
+  lane.in.release(record.end);  // copied, so its room is free at once
+  take(lane, record, copy, copy);
+}
+
+[[gnu::noinline]] void LinkEnd::handle_in_place(LaneEnd& lane, const Record& record) noexcept {
+  alignas(64) std::byte copy[kCopyMax];
+  const std::byte* bytes = take_in(lane, record, copy);
+  take(lane, record, copy, bytes);
+  lane.in.release(record.end);  // only now: the handler read it in place
+}
+
+// Brings a record into private memory as far as its size and the check mode ask for: the header always, to `copy`.
+// Returns where the record's bytes are to be read.
+const std::byte* LinkEnd::take_in(LaneEnd& lane, const Record& record, std::byte* copy) noexcept {
   const u32 bytes = record.head.bytes();
   const std::byte* source = lane.in.memory().bytes(record.at);
   if (bytes <= kCopyMax) [[likely]] {
     memory::opaque_copy(copy, source, ring::up(bytes));
-    return {copy + header_bytes, bytes - header_bytes};
+    return copy;
   }
   memory::opaque_copy(copy, source, ring::kStep);
-  if (!copies_all_) return {source + header_bytes, bytes - header_bytes};
+  if (!copies_all_) return source;
   memory::opaque_copy(large_copy_.get(), source, bytes);
-  return {large_copy_.get() + header_bytes, bytes - header_bytes};
+  return large_copy_.get();
 }
 
-void LinkEnd::handle(Lane lane_name, const Record& record, bool release) noexcept {
-  LaneEnd& lane = lanes_[index(lane_name)];
+[[gnu::always_inline]] inline void LinkEnd::take(LaneEnd& lane, const Record& record, const std::byte* header,
+                                                 const std::byte* bytes) noexcept {
   const Kind kind = record.head.kind();
-  const bool asks = kind == Kind::request || kind == Kind::oneway;
-  const u32 header_bytes = asks ? sizeof(ring::RequestHeader) : sizeof(ring::ReplyHeader);
-  if (record.head.bytes() < header_bytes) return broke("a record that is shorter than its header");
-  alignas(64) std::byte copy[kCopyMax];
-  const auto payload = take_in(lane, record, copy, header_bytes);
-  // A copied record is free at once; one that is read in place when its handler returns.
-  const bool copied = record.head.bytes() <= kCopyMax;
-  if (copied && release) lane.in.release(record.end);
-  if (asks) {
-    serve(lane_name, record, copy, payload);
+  if (kind == Kind::request) {
+    if (record.head.bytes() < sizeof(ring::RequestHeader)) [[unlikely]] return broke("a request that is shorter than its header");
+    serve(lane, record, header,
+          {bytes + sizeof(ring::RequestHeader), record.head.bytes() - sizeof(ring::RequestHeader)});
   } else if (kind == Kind::reply) {
-    finish(lane_name, record.head, copy, payload);
+    finish(lane, record.head, header, {bytes + sizeof(ring::ReplyHeader), record.head.bytes() - sizeof(ring::ReplyHeader)});
   } else if ((record.head.kind_byte() & ring::kKindMayBeSkipped) == 0) {
-    broke("a record of kind " + std::to_string(record.head.kind_byte()) + ", which was not agreed");
+    broke("a record of kind %lu, which was not agreed", record.head.kind_byte());
   }
-  if (!copied && release) lane.in.release(record.end);
 }
 
-void LinkEnd::serve(Lane lane_name, const Record& record, const std::byte* header_bytes,
+void LinkEnd::serve(LaneEnd& lane, const Record& record, const std::byte* header_bytes,
                     std::span<const std::byte> payload) noexcept {
-  LaneEnd& lane = lanes_[index(lane_name)];
   ring::RequestHeader header;
   std::memcpy(&header, header_bytes, sizeof header);
+  Turn& turn = *turn_;
   const u32 method_index = record.head.detail();
-  if (served_ == nullptr || method_index >= served_->count()) {
-    return broke("a request for method " + std::to_string(method_index) + " of " +
-                 std::to_string(served_ == nullptr ? 0 : served_->count()));
+  if (served_ == nullptr || method_index >= served_->count()) [[unlikely]] {
+    return broke("a request for method %lu of %lu", method_index, served_ == nullptr ? 0 : served_->count());
   }
-  if ((record.head.flags() & ring::flag::extensions) != 0 || header.extensions != 0) {
+  if ((record.head.flags() & ring::flag::extensions) != 0 || header.extensions != 0) [[unlikely]] {
     return broke("a request with extensions, which were not agreed");
   }
-  if (!lane.admission.enter()) return broke("more unanswered calls than were granted");
+  if (!lane.admission.enter()) [[unlikely]] return broke("more unanswered calls than were granted");
   const ServedMethods::Method& method = (*served_)[method_index];
   counters_.requests_received.add();
 
-  RawReply reply({.end = this,
-                  .call = header.call,
-                  .sent = header.sent,
-                  .started = turn_->now,
-                  .budget = header.budget,
-                  .bound = ring::kStep,
-                  .method = static_cast<u16>(method_index),
-                  .lane = lane_name,
-                  .ran = false});
-  if (header.budget - 1 < ring::kBudgetLonger - 1 && turn_->now > header.sent &&  // a stamp from the future counts as now
-      turn_->now - header.sent > turn_->budget_ticks(header.budget)) [[unlikely]] {
+  // A stamp from the future counts as now; `none` and `longer` are not checked here.
+  const Ticks waited = turn.now > header.sent ? turn.now - header.sent : 0;
+  if (waited > turn.budget_ticks(header.budget) && header.budget - 1 < ring::kBudgetLonger - 1) [[unlikely]] {
     counters_.requests_expired.add();
-    reply.refuse(Code::deadline_exceeded, Why::expired_in_queue, "the deadline passed in the queue");
-    return;
+    return refuse(lane, header.call, ring::kStep, Code::deadline_exceeded, Ran::no, Why::expired_in_queue,
+                  "the deadline passed in the queue");
   }
-  if (halt_word_ != nullptr && halt_word_->load(std::memory_order_relaxed) != 0) [[unlikely]] {
-    reply.refuse(Code::unavailable, Why::halted, "the service is halted");
-    return;
+  if (halt_word_->load(std::memory_order_relaxed) != 0) [[unlikely]] {
+    return refuse(lane, header.call, ring::kStep, Code::unavailable, Ran::no, Why::halted, "the service is halted");
   }
   if (!lane.admission.promise(lane.out, method.answer_bound)) [[unlikely]] {
-    reply.refuse(Code::resource_exhausted, Why::reply_room, "no room for the answer");
-    return;
+    return refuse(lane, header.call, ring::kStep, Code::resource_exhausted, Ran::no, Why::reply_room,
+                  "no room for the answer");
   }
-  reply.duty_.bound = method.answer_bound;
   // For people who look from outside; `position` follows in taken().
   lane.taken->call.store(header.call, std::memory_order_relaxed);
   lane.taken->method.store(method_index, std::memory_order_relaxed);
-  lane.taken->since.store(turn_->now, std::memory_order_relaxed);
+  lane.taken->since.store(turn.now, std::memory_order_relaxed);
 
-  ServedCall call(payload, std::move(reply), lane.taken, record.end);
-  turn_->calling_user = true;
+  ServedCall call(payload,
+                  RawReply({.end = this,
+                            .call = header.call,
+                            .sent = header.sent,
+                            .started = turn.now,
+                            .budget = header.budget,
+                            .bound = method.answer_bound,
+                            .method = static_cast<u16>(method_index),
+                            .lane = lane.name,
+                            .ran = false}),
+                  lane.taken, record.end);
+  turn.calling_user = true;
   try {
     method.serve(*method.service, call);
-  } catch (const std::exception& thrown) {
-    turn_->log(Severity::error, "the handler of " + std::string(method.description->name) + " threw: " + thrown.what());
   } catch (...) {
-    turn_->log(Severity::error, "the handler of " + std::string(method.description->name) + " threw something");
+    report_thrown(turn, "the handler of", method.description->name);
   }
-  turn_->calling_user = false;
+  turn.calling_user = false;
 }
 
 Status LinkEnd::read_status(Head head, std::span<const std::byte> payload) const noexcept {
@@ -259,14 +301,13 @@ Status LinkEnd::read_status(Head head, std::span<const std::byte> payload) const
           why < static_cast<u8>(Why::count_) ? static_cast<Why>(why) : Why::none, text};
 }
 
-void LinkEnd::finish(Lane lane_name, Head head, const std::byte* header_bytes, std::span<const std::byte> payload) noexcept {
-  LaneEnd& lane = lanes_[index(lane_name)];
-  ring::ReplyHeader header;
-  std::memcpy(&header, header_bytes, sizeof header);
-  if (lane.calls_open == 0) return broke("an answer to a call that nobody made");
+void LinkEnd::finish(LaneEnd& lane, Head head, const std::byte* header_bytes, std::span<const std::byte> payload) noexcept {
+  u64 call;
+  std::memcpy(&call, header_bytes + offsetof(ring::ReplyHeader, call), sizeof call);
+  if (lane.calls_open == 0) [[unlikely]] return broke("an answer to a call that nobody made");
   --lane.calls_open;
-  PendingTable::Row* row = pending_.find(header.call);
-  if (row == nullptr) {
+  PendingTable::Row* row = pending_.find(call);
+  if (row == nullptr) [[unlikely]] {
     counters_.answers_late.add();
     return;
   }
@@ -278,15 +319,13 @@ void LinkEnd::finish(Lane lane_name, Head head, const std::byte* header_bytes, s
   }
 }
 
-void LinkEnd::run_callback(PendingTable::Row& row, const RawAnswer& answer) noexcept {
+inline void LinkEnd::run_callback(PendingTable::Row& row, const RawAnswer& answer) noexcept {
   row.call = 0;  // ended; the row itself is free again when its callback has run, which may make new calls
   turn_->calling_user = true;
   try {
     row.callback.finish(answer);
-  } catch (const std::exception& thrown) {
-    turn_->log(Severity::error, std::string("a callback threw: ") + thrown.what());
   } catch (...) {
-    turn_->log(Severity::error, "a callback threw something");
+    report_thrown(*turn_, "a callback of", "a call");
   }
   turn_->calling_user = false;
   pending_.close(row);
@@ -295,10 +334,12 @@ void LinkEnd::run_callback(PendingTable::Row& row, const RawAnswer& answer) noex
 int LinkEnd::poll_kept() noexcept {
   int done = 0;
   for (const Lane lane_name : kLanes) {
-    LaneEnd& lane = lanes_[index(lane_name)];
+    LaneEnd& lane = lane_of(lane_name);
     for (const Kept& kept : lane.kept) {
       if (!kept.handled) {
-        handle(lane_name, kept.record, false);
+        alignas(64) std::byte copy[kCopyMax];
+        const std::byte* bytes = take_in(lane, kept.record, copy);
+        take(lane, kept.record, copy, bytes);
         ++done;
       }
       lane.in.release(kept.record.end);
@@ -311,13 +352,11 @@ int LinkEnd::poll_kept() noexcept {
 
 // --- calls of this side
 
-LinkEnd::Room LinkEnd::claim_request(Lane lane_name, u32 payload_bytes) noexcept {
-  LaneEnd& lane = lanes_[index(lane_name)];
+[[gnu::always_inline]] inline LinkEnd::Room LinkEnd::claim_request(Lane lane_name, u32 payload_bytes) noexcept {
+  LaneEnd& lane = lane_of(lane_name);
   if (lane.claim_open) [[unlikely]] return {nullptr, 0, Why::open_claim};
   if (lane.calls_open >= lane.calls_max) [[unlikely]] return {nullptr, 0, Why::calls_in_flight};
-  if (halt_word_ != nullptr && halt_word_->load(std::memory_order_relaxed) != 0) [[unlikely]] {
-    return {nullptr, 0, Why::halted};
-  }
+  if (halt_word_->load(std::memory_order_relaxed) != 0) [[unlikely]] return {nullptr, 0, Why::halted};
   const u32 bytes = sizeof(ring::RequestHeader) + payload_bytes;
   lane.claim = payload_bytes < lane.out.ring_bytes() ? lane.out.claim(bytes, lane.admission.reserve())
                                                      : ring::Claim{.refusal = ring::Refusal::too_big};
@@ -333,8 +372,9 @@ LinkEnd::Room LinkEnd::claim_request(Lane lane_name, u32 payload_bytes) noexcept
           Why::none};
 }
 
-PendingTable::Row* LinkEnd::send_request(Lane lane_name, u16 method, u32 payload_bytes, u32 budget, Ticks timeout) noexcept {
-  LaneEnd& lane = lanes_[index(lane_name)];
+[[gnu::always_inline]] inline PendingTable::Row* LinkEnd::send_request(Lane lane_name, u16 method, u32 payload_bytes, u32 budget,
+                                                                       Ticks timeout) noexcept {
+  LaneEnd& lane = lane_of(lane_name);
   lane.claim_open = false;
   PendingTable::Row* row = pending_.open();
   if (row == nullptr) [[unlikely]] return nullptr;
@@ -350,21 +390,21 @@ PendingTable::Row* LinkEnd::send_request(Lane lane_name, u16 method, u32 payload
   if (row->deadline < turn_->earliest_deadline) turn_->earliest_deadline = row->deadline;
   ++lane.calls_open;
   counters_.calls_sent.add();
-  sent();
   return row;
 }
 
 LinkEnd::Found LinkEnd::look_for(u64 call, Status& status, AnswerBuffer& buffer) noexcept {
   bool any = false;
   for (const Lane lane_name : kLanes) {
-    LaneEnd& lane = lanes_[index(lane_name)];
+    LaneEnd& lane = lane_of(lane_name);
     while (const Record record = lane.in.next()) {
       any = true;
       alignas(64) std::byte copy[kCopyMax];
       ring::ReplyHeader header{};
       std::span<const std::byte> payload;
       if (record.head.kind() == Kind::reply) {
-        payload = take_in(lane, record, copy, sizeof header);
+        const std::byte* bytes = take_in(lane, record, copy);
+        payload = {bytes + sizeof header, record.head.bytes() - sizeof header};
         std::memcpy(&header, copy, sizeof header);
       }
       if (header.call != call) {
@@ -430,11 +470,11 @@ Ticks LinkEnd::expire(Ticks now) noexcept {
 void LinkEnd::bury(const LinkEnded& ended) noexcept {
   // What the peer had committed is still in the ring, and answers that arrived are answers.
   for (const Lane lane_name : kLanes) {
-    LaneEnd& lane = lanes_[index(lane_name)];
+    LaneEnd& lane = lane_of(lane_name);
     lane.claim_open = false;
     if (served_ == nullptr && !broken()) {
       poll_kept();
-      while (const Record record = lane.in.next()) handle(lane_name, record, true);
+      while (const Record record = lane.in.next()) handle(lane, record);
     }
   }
   closed_ = true;

@@ -34,6 +34,9 @@ class LinkEnd {
   int poll(int budget) noexcept;
   // Shows what was sent inside the turn, and wakes the peer if it sleeps.
   void end_turn() noexcept;
+  // A call was sent: the peer is woken now or at the end of the turn.
+  void sent() noexcept;
+  void ring_if_asleep() noexcept;
   // Is there anything to read? For a dispatcher about to sleep, behind the fence of announce_sleep().
   [[nodiscard]] bool waiting() const noexcept;
 
@@ -44,7 +47,7 @@ class LinkEnd {
     Why refused;
   };
   [[nodiscard]] Room claim_request(ring::Lane lane, ring::u32 payload_bytes) noexcept;
-  void drop_request(ring::Lane lane) noexcept { lanes_[index(lane)].claim_open = false; }
+  void drop_request(ring::Lane lane) noexcept { lane_of(lane).claim_open = false; }
   // Sends what was claimed; `stamp + timeout` is when the call ends without an answer. Null: no row is free.
   PendingTable::Row* send_request(ring::Lane lane, ring::u16 method, ring::u32 payload_bytes, ring::u32 budget,
                                   Ticks timeout) noexcept;
@@ -59,7 +62,7 @@ class LinkEnd {
   // --- the end of the link
   // Hands out what the peer had still sent, then ends every call with the verdict that its marks allow.
   void bury(const LinkEnded& ended) noexcept;
-  [[nodiscard]] bool broken() const noexcept { return !violation_.empty(); }
+  [[nodiscard]] bool broken() const noexcept { return broken_; }
   [[nodiscard]] const std::string& violation() const noexcept { return violation_; }
   // Requests whose Reply is still held by somebody: the end must outlive them.
   [[nodiscard]] bool held_by_replies() const noexcept {
@@ -70,8 +73,9 @@ class LinkEnd {
   [[nodiscard]] Turn& turn() noexcept { return *turn_; }
   [[nodiscard]] Counters& counters() noexcept { return counters_; }
 
-  // For the dispatcher's list of links that are polled every turn.
+  // For the dispatcher: how long nothing came, and the list of ends that sent something in this turn.
   std::uint32_t idle_polls = 0;
+  LinkEnd* next_due = nullptr;
   std::uint64_t endpoint = 0;
   std::shared_ptr<LinkEnded> ended;  // set when the transport reported the end, until bury()
 
@@ -86,38 +90,43 @@ class LinkEnd {
     bool handled;
   };
   struct LaneEnd {
-    LaneEnd(const ring::LaneMemory& memory, ring::Shape out_shape, ring::Shape in_shape, ring::u32 granted_in);
+    LaneEnd(ring::Lane lane, const ring::LaneMemory& memory, ring::Shape out_shape, ring::Shape in_shape,
+            ring::u32 granted_in, ring::u32 granted_out);
+    const ring::Lane name;
     ring::Writer<ring::NativeWriterMemory> out;
     ring::Reader<ring::NativeReaderMemory> in;
     ring::Taken* taken;
     const ring::Taken* peer_taken;
     Admission admission;
     ring::u32 calls_open = 0;   // grants in use: they come back when the answer is released
-    ring::u32 calls_max = 0;
+    ring::u32 calls_max;
     bool claim_open = false;
     ring::Claim claim;
     std::vector<Kept> kept;
-    std::size_t kept_next = 0;
   };
 
   static constexpr std::size_t index(ring::Lane lane) noexcept { return static_cast<std::size_t>(lane); }
-  void handle(ring::Lane lane, const ring::Record& record, bool release) noexcept;
-  void serve(ring::Lane lane, const ring::Record& record, const std::byte* header, std::span<const std::byte> payload) noexcept;
-  void finish(ring::Lane lane, ring::Head head, const std::byte* header, std::span<const std::byte> payload) noexcept;
-  int poll_records(ring::Lane lane, ring::Record record, int budget) noexcept;
-  int refuse_poll(ring::Lane lane, const ring::Record& record) noexcept;
+  LaneEnd& lane_of(ring::Lane lane) noexcept { return lane == ring::Lane::normal ? lanes_[0] : lanes_[1]; }
+  // Handles a record that next() found: copies it out of the ring if it is small, gives its room back, and hands it on.
+  void handle(LaneEnd& lane, const ring::Record& record) noexcept;
+  void handle_in_place(LaneEnd& lane, const ring::Record& record) noexcept;
+  void take(LaneEnd& lane, const ring::Record& record, const std::byte* header, const std::byte* bytes) noexcept;
+  void serve(LaneEnd& lane, const ring::Record& record, const std::byte* header, std::span<const std::byte> payload) noexcept;
+  void finish(LaneEnd& lane, ring::Head head, const std::byte* header, std::span<const std::byte> payload) noexcept;
+  void prefetch_behind(const LaneEnd& lane, const ring::Record& record) noexcept;
+  int poll_records(LaneEnd& first_lane, ring::Record record, int budget) noexcept;
+  int refuse_poll(LaneEnd& lane, const ring::Record& record) noexcept;
   int poll_kept() noexcept;
   void run_callback(PendingTable::Row& row, const RawAnswer& answer) noexcept;
   [[nodiscard]] Status read_status(ring::Head head, std::span<const std::byte> payload) const noexcept;
   [[nodiscard]] Ran verdict(const PendingTable::Row& row, bool dead) const noexcept;
-  std::span<const std::byte> take_in(LaneEnd& lane, const ring::Record& record, std::byte* copy, ring::u32 header_bytes) noexcept;
-  void sent() noexcept;
-  void broke(std::string text) noexcept;
+  const std::byte* take_in(LaneEnd& lane, const ring::Record& record, std::byte* copy) noexcept;
+  void broke(const char* format, std::uint64_t a = 0, std::uint64_t b = 0) noexcept;
 
   // --- answers (reply.cpp)
-  std::byte* claim_answer(ring::Lane lane, ring::u32 payload_bytes, ring::u32 bound) noexcept;
-  void send_answer(ring::Lane lane, std::uint64_t call, ring::u32 payload_bytes, ring::u16 detail, ring::u32 bound) noexcept;
-  void refuse(ring::Lane lane, std::uint64_t call, ring::u32 bound, Code code, Ran ran, Why why, std::string_view text) noexcept;
+  std::byte* claim_answer(LaneEnd& lane, ring::u32 payload_bytes, ring::u32 bound) noexcept;
+  void send_answer(LaneEnd& lane, std::uint64_t call, ring::u32 payload_bytes, ring::u16 detail, ring::u32 bound) noexcept;
+  void refuse(LaneEnd& lane, std::uint64_t call, ring::u32 bound, Code code, Ran ran, Why why, std::string_view text) noexcept;
 
   std::shared_ptr<Turn> turn_keep_;
   Turn* turn_;
@@ -134,6 +143,7 @@ class LinkEnd {
   bool several_ = false;   // the last turn found several records: what this one sends is committed together
   bool any_kept_ = false;
   bool closed_ = false;
+  bool broken_ = false;
   bool claim_reported_ = false;
   LaneEnd lanes_[ring::kLaneCount];
   PendingTable pending_;

@@ -81,7 +81,10 @@ Status LinkState::refusal(Why why) const noexcept {
 
 PendingCall LinkState::send(CallClaim&& claim, u32 payload_bytes, CallOptions options) noexcept {
   const Sent sent = commit(claim, payload_bytes, options.timeout);
-  if (sent.row != nullptr) [[likely]] return PendingCall(sent.row->callback);
+  if (sent.row != nullptr) [[likely]] {
+    end_->sent();
+    return PendingCall(sent.row->callback);
+  }
   if (end_ != nullptr) end_->counters().calls_refused.add();
   turn_->finished.push_back({Callback{}, refusal(sent.refused)});
   return PendingCall(turn_->finished.back().callback);
@@ -100,6 +103,7 @@ Status LinkState::wait(CallClaim&& claim, u32 payload_bytes, Wait wait, AnswerBu
     if (sent.refused == Why::not_connected && core_->on_owner()) core_->control_turn(Nanoseconds{0});
     return refusal(sent.refused);
   }
+  end_->ring_if_asleep();
   return wait_for(sent.row->call, sent.row->deadline, buffer);
 }
 

@@ -13,8 +13,7 @@ using ring::u16;
 using ring::u32;
 using ring::u8;
 
-std::byte* LinkEnd::claim_answer(Lane lane_name, u32 payload_bytes, u32 bound) noexcept {
-  LaneEnd& lane = lanes_[index(lane_name)];
+[[gnu::always_inline]] inline std::byte* LinkEnd::claim_answer(LaneEnd& lane, u32 payload_bytes, u32 bound) noexcept {
   if (lane.claim_open || payload_bytes >= lane.out.ring_bytes()) return nullptr;
   const u32 bytes = sizeof(ring::ReplyHeader) + payload_bytes;
   // Within its bound an answer uses its own share untested; beyond it, it is an ordinary claim.
@@ -30,8 +29,7 @@ std::byte* LinkEnd::claim_answer(Lane lane_name, u32 payload_bytes, u32 bound) n
   return lane.out.memory().bytes(lane.claim.at) + sizeof(ring::ReplyHeader);
 }
 
-void LinkEnd::send_answer(Lane lane_name, std::uint64_t call, u32 payload_bytes, u16 detail, u32 bound) noexcept {
-  LaneEnd& lane = lanes_[index(lane_name)];
+[[gnu::always_inline]] inline void LinkEnd::send_answer(LaneEnd& lane, std::uint64_t call, u32 payload_bytes, u16 detail, u32 bound) noexcept {
   lane.claim_open = false;
   std::memcpy(lane.out.memory().bytes(lane.claim.at) + offsetof(ring::ReplyHeader, call), &call, sizeof call);
   lane.out.send(lane.claim, Head::make(u32{sizeof(ring::ReplyHeader)} + payload_bytes, Kind::reply, ring::flag::your_id, detail));
@@ -40,8 +38,7 @@ void LinkEnd::send_answer(Lane lane_name, std::uint64_t call, u32 payload_bytes,
   sent();
 }
 
-void LinkEnd::refuse(Lane lane_name, std::uint64_t call, u32 bound, Code code, Ran ran, Why why, std::string_view text) noexcept {
-  LaneEnd& lane = lanes_[index(lane_name)];
+void LinkEnd::refuse(LaneEnd& lane, std::uint64_t call, u32 bound, Code code, Ran ran, Why why, std::string_view text) noexcept {
   if (closed_) {
     lane.admission.leave(bound);
     counters_.answers_lost.add();
@@ -49,7 +46,7 @@ void LinkEnd::refuse(Lane lane_name, std::uint64_t call, u32 bound, Code code, R
   }
   // A status is one line: its room was reserved from the start.
   const u32 bytes = std::min<u32>(static_cast<u32>(text.size()), ring::kStep - sizeof(ring::ReplyHeader));
-  std::byte* payload = claim_answer(lane_name, bytes, ring::kStep);
+  std::byte* payload = claim_answer(lane, bytes, ring::kStep);
   if (payload == nullptr) {
     lane.admission.leave(bound);
     return;  // the link is broken, or the handler holds a claim of this lane open: poll() reports it
@@ -57,7 +54,7 @@ void LinkEnd::refuse(Lane lane_name, std::uint64_t call, u32 bound, Code code, R
   std::memcpy(payload, text.data(), bytes);
   const u16 detail = static_cast<u16>(static_cast<u8>(code) | static_cast<u8>(ran) << 8 | static_cast<u8>(why) << 10);
   counters_.requests_refused.add();
-  send_answer(lane_name, call, bytes, detail, bound);
+  send_answer(lane, call, bytes, detail, bound);
 }
 
 // On the dispatcher's thread, and the dispatcher lives.
@@ -67,12 +64,12 @@ bool RawReply::at_home() const noexcept {
 
 std::byte* RawReply::claim(u32 payload_bytes) noexcept {
   if (duty_.end == nullptr || !at_home() || duty_.end->closed_) return nullptr;
-  return duty_.end->claim_answer(duty_.lane, payload_bytes, duty_.bound);
+  return duty_.end->claim_answer(duty_.end->lane_of(duty_.lane), payload_bytes, duty_.bound);
 }
 
 void RawReply::send(u32 payload_bytes) noexcept {
   LinkEnd* end = std::exchange(duty_.end, nullptr);
-  end->send_answer(duty_.lane, duty_.call, payload_bytes, 0, duty_.bound);
+  end->send_answer(end->lane_of(duty_.lane), duty_.call, payload_bytes, 0, duty_.bound);
 }
 
 void RawReply::refuse(Code code, Why why, std::string_view text) noexcept {
@@ -80,7 +77,7 @@ void RawReply::refuse(Code code, Why why, std::string_view text) noexcept {
   if (!at_home()) return drop_elsewhere(true);
   LinkEnd* end = std::exchange(duty_.end, nullptr);
   // What is refused before taken() did not run.
-  end->refuse(duty_.lane, duty_.call, duty_.bound, code, duty_.ran ? Ran::yes : Ran::no, why, text);
+  end->refuse(end->lane_of(duty_.lane), duty_.call, duty_.bound, code, duty_.ran ? Ran::yes : Ran::no, why, text);
 }
 
 void RawReply::refuse_too_big(u32 payload_bytes) noexcept {

@@ -31,7 +31,7 @@ void answer_foreign_drops(Turn& turn) noexcept {
     turn.foreign_waiting.store(false, std::memory_order_relaxed);
   }
   for (const Turn::ForeignDrop& drop : drops) {
-    drop.end->refuse(static_cast<ring::Lane>(drop.lane), drop.call, drop.bound, Code::aborted, Ran::yes,
+    drop.end->refuse(drop.end->lane_of(static_cast<ring::Lane>(drop.lane)), drop.call, drop.bound, Code::aborted, Ran::yes,
                      drop.wrong_thread ? Why::wrong_thread : Why::reply_dropped,
                      drop.wrong_thread ? "answered on a wrong thread" : "the reply was let go on another thread");
   }

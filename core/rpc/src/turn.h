@@ -41,7 +41,7 @@ struct Turn {
   std::vector<Finished> finished;
 
   // Ends that sent something in this turn: their batches and bells are due when it is over.
-  std::vector<LinkEnd*> due;
+  LinkEnd* first_due = nullptr;
 
   // The thread that polls; null until the first poll.
   ThreadId owner = nullptr;

@@ -233,7 +233,7 @@ class Reader {
   [[nodiscard]] bool violated() const noexcept { return bytes_max_ == 0; }
   [[nodiscard]] u64 position() const noexcept { return rpos_; }
   [[nodiscard]] u32 ring_bytes() const noexcept { return mask_ + 1; }
-  [[nodiscard]] Memory& memory() noexcept { return memory_; }
+  [[nodiscard]] const Memory& memory() const noexcept { return memory_; }
 
  private:
   [[nodiscard]] u32 offset(u64 position) const noexcept { return static_cast<u32>(position) & mask_; }
