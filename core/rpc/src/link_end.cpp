@@ -100,7 +100,7 @@ int LinkEnd::poll(int budget) noexcept {
   for (u32 line = 1; line <= kPrefetchLines; ++line) __builtin_prefetch(next + line * ring::kStep);
 }
 
-int LinkEnd::poll_records(LaneEnd& first_lane, Record record, int budget) noexcept {
+[[gnu::flatten]] int LinkEnd::poll_records(LaneEnd& first_lane, Record record, int budget) noexcept {
   LaneEnd& normal = lanes_[0];
   LaneEnd& urgent = lanes_[1];
   if (normal.claim_open | urgent.claim_open) [[unlikely]] return refuse_poll(first_lane, record);
@@ -134,7 +134,7 @@ int LinkEnd::poll_records(LaneEnd& first_lane, Record record, int budget) noexce
 }
 
 // A claim is open, so nothing may be sent in its lane: what was read waits for the next poll.
-int LinkEnd::refuse_poll(LaneEnd& lane, const Record& record) noexcept {
+[[gnu::cold, gnu::noinline]] int LinkEnd::refuse_poll(LaneEnd& lane, const Record& record) noexcept {
   if (record) {
     lane.kept.push_back({record, false});
     any_kept_ = true;
@@ -209,7 +209,7 @@ bool LinkEnd::waiting() const noexcept {
 
 // Brings a record into private memory as far as its size and the check mode ask for: the header always, to `copy`.
 // Returns where the record's bytes are to be read.
-const std::byte* LinkEnd::take_in(LaneEnd& lane, const Record& record, std::byte* copy) noexcept {
+[[gnu::noinline]] const std::byte* LinkEnd::take_in(LaneEnd& lane, const Record& record, std::byte* copy) noexcept {
   const u32 bytes = record.head.bytes();
   const std::byte* source = lane.in.memory().bytes(record.at);
   if (bytes <= kCopyMax) [[likely]] {
@@ -272,7 +272,7 @@ void LinkEnd::serve(LaneEnd& lane, const Record& record, const std::byte* header
   lane.taken->since.store(turn.now, std::memory_order_relaxed);
 
   ServedCall call(payload,
-                  RawReply({.end = this,
+                  {.end = this,
                             .call = header.call,
                             .sent = header.sent,
                             .started = turn.now,
@@ -280,7 +280,7 @@ void LinkEnd::serve(LaneEnd& lane, const Record& record, const std::byte* header
                             .bound = method.answer_bound,
                             .method = static_cast<u16>(method_index),
                             .lane = lane.name,
-                            .ran = false}),
+                            .ran = false},
                   lane.taken, record.end);
   turn.calling_user = true;
   try {
@@ -291,7 +291,7 @@ void LinkEnd::serve(LaneEnd& lane, const Record& record, const std::byte* header
   turn.calling_user = false;
 }
 
-Status LinkEnd::read_status(Head head, std::span<const std::byte> payload) const noexcept {
+[[gnu::noinline]] Status LinkEnd::read_status(Head head, std::span<const std::byte> payload) const noexcept {
   const u16 detail = head.detail();
   const auto code = static_cast<u8>(detail);
   const auto ran = static_cast<u8>(detail >> 8) & 3;
@@ -331,7 +331,7 @@ inline void LinkEnd::run_callback(PendingTable::Row& row, const RawAnswer& answe
   pending_.close(row);
 }
 
-int LinkEnd::poll_kept() noexcept {
+[[gnu::noinline]] int LinkEnd::poll_kept() noexcept {
   int done = 0;
   for (const Lane lane_name : kLanes) {
     LaneEnd& lane = lane_of(lane_name);
@@ -379,10 +379,13 @@ int LinkEnd::poll_kept() noexcept {
   PendingTable::Row* row = pending_.open();
   if (row == nullptr) [[unlikely]] return nullptr;
   const Ticks stamp = turn_->stamp();
-  ring::RequestHeader header{0, row->call, stamp, budget, 0, 0};
+  // Field by field: a header put together first would be copied by loads that are wider than the stores before them.
   std::byte* record = lane.out.memory().bytes(lane.claim.at);
-  std::memcpy(record + 8, reinterpret_cast<const std::byte*>(&header) + 8, sizeof header - 8);
-  lane.out.send(lane.claim, Head::make(u32{sizeof header} + payload_bytes, Kind::request, 0, method));
+  const u64 rest = budget;  // credit and extensions are 0
+  std::memcpy(record + offsetof(ring::RequestHeader, call), &row->call, sizeof row->call);
+  std::memcpy(record + offsetof(ring::RequestHeader, sent), &stamp, sizeof stamp);
+  std::memcpy(record + offsetof(ring::RequestHeader, budget), &rest, sizeof rest);
+  lane.out.send(lane.claim, Head::make(u32{sizeof(ring::RequestHeader)} + payload_bytes, Kind::request, 0, method));
   row->end = lane.out.position();
   row->method = method;
   row->lane = lane_name;

@@ -85,9 +85,14 @@ PendingCall LinkState::send(CallClaim&& claim, u32 payload_bytes, CallOptions op
     end_->sent();
     return PendingCall(sent.row->callback);
   }
+  return PendingCall(finish_later(sent.refused));
+}
+
+// The call was not sent: its callback runs in the next turn.
+[[gnu::cold, gnu::noinline]] Callback& LinkState::finish_later(Why refused) noexcept {
   if (end_ != nullptr) end_->counters().calls_refused.add();
-  turn_->finished.push_back({Callback{}, refusal(sent.refused)});
-  return PendingCall(turn_->finished.back().callback);
+  turn_->finished.push_back({Callback{}, refusal(refused)});
+  return turn_->finished.back().callback;
 }
 
 Status LinkState::wait(CallClaim&& claim, u32 payload_bytes, Wait wait, AnswerBuffer& buffer) noexcept {
@@ -107,7 +112,7 @@ Status LinkState::wait(CallClaim&& claim, u32 payload_bytes, Wait wait, AnswerBu
   return wait_for(sent.row->call, sent.row->deadline, buffer);
 }
 
-Status LinkState::wait_for(std::uint64_t call, Ticks deadline, AnswerBuffer& buffer) noexcept {
+[[gnu::noinline]] Status LinkState::wait_for(std::uint64_t call, Ticks deadline, AnswerBuffer& buffer) noexcept {
   LinkEnd& end = *end_;
   Turn& turn = *turn_;
   Status status;
@@ -146,11 +151,11 @@ Status LinkState::wait_for(std::uint64_t call, Ticks deadline, AnswerBuffer& buf
 
 Binding& bind(LinkState& link, const ServiceDescription& service) { return link.bind(service); }
 
-CallClaim claim_call(LinkState& link, const Binding& binding, u32 method, u32 payload_bytes) noexcept {
+[[gnu::flatten]] CallClaim claim_call(LinkState& link, const Binding& binding, u32 method, u32 payload_bytes) noexcept {
   return link.claim(binding, method, payload_bytes);
 }
 
-PendingCall send_call(CallClaim&& claim, u32 payload_bytes, CallOptions options) noexcept {
+[[gnu::flatten]] PendingCall send_call(CallClaim&& claim, u32 payload_bytes, CallOptions options) noexcept {
   LinkState& link = claim.link();
   return link.send(std::move(claim), payload_bytes, options);
 }

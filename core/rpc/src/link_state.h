@@ -66,6 +66,7 @@ class LinkState final : public ControlPlane::Source {
     Why refused = Why::none;
   };
   Sent commit(CallClaim& claim, std::uint32_t payload_bytes, Nanoseconds timeout) noexcept;
+  Callback& finish_later(Why refused) noexcept;
   [[nodiscard]] Status refusal(Why why) const noexcept;
   void fill(Binding& binding) const;
   void stop_connecting();

@@ -38,7 +38,7 @@ using ring::u8;
   sent();
 }
 
-void LinkEnd::refuse(LaneEnd& lane, std::uint64_t call, u32 bound, Code code, Ran ran, Why why, std::string_view text) noexcept {
+[[gnu::noinline]] void LinkEnd::refuse(LaneEnd& lane, std::uint64_t call, u32 bound, Code code, Ran ran, Why why, std::string_view text) noexcept {
   if (closed_) {
     lane.admission.leave(bound);
     counters_.answers_lost.add();
@@ -58,16 +58,16 @@ void LinkEnd::refuse(LaneEnd& lane, std::uint64_t call, u32 bound, Code code, Ra
 }
 
 // On the dispatcher's thread, and the dispatcher lives.
-bool RawReply::at_home() const noexcept {
+inline bool RawReply::at_home() const noexcept {
   return duty_.end->turn_->on_owner() && !duty_.end->turn_->gone.load(std::memory_order_relaxed);
 }
 
-std::byte* RawReply::claim(u32 payload_bytes) noexcept {
+[[gnu::flatten]] std::byte* RawReply::claim(u32 payload_bytes) noexcept {
   if (duty_.end == nullptr || !at_home() || duty_.end->closed_) return nullptr;
   return duty_.end->claim_answer(duty_.end->lane_of(duty_.lane), payload_bytes, duty_.bound);
 }
 
-void RawReply::send(u32 payload_bytes) noexcept {
+[[gnu::flatten]] void RawReply::send(u32 payload_bytes) noexcept {
   LinkEnd* end = std::exchange(duty_.end, nullptr);
   end->send_answer(end->lane_of(duty_.lane), duty_.call, payload_bytes, 0, duty_.bound);
 }

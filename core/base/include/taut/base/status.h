@@ -74,7 +74,7 @@ inline constexpr std::size_t kStatusTextMax = 240;
 
 class [[nodiscard]] Status {
  public:
-  Status() noexcept = default;
+  Status() noexcept {}  // not defaulted: Status{} would clear the text, four lines of it
   Status(Code code, Ran ran, Why why, std::string_view text = {}) noexcept : code_(code), ran_(ran), why_(why) {
     set_text(text);
   }

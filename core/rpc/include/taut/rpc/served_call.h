@@ -81,8 +81,8 @@ class RawReply {
 // A request that passed deadline and admission, on its way into the handler. Lives until serve() returns.
 class ServedCall {
  public:
-  ServedCall(std::span<const std::byte> payload, RawReply reply, ring::Taken* taken, std::uint64_t end) noexcept
-      : payload_(payload), reply_(static_cast<RawReply&&>(reply)), taken_(taken), end_(end) {}
+  ServedCall(std::span<const std::byte> payload, const RawReply::Duty& duty, ring::Taken* taken, std::uint64_t end) noexcept
+      : payload_(payload), reply_(duty), taken_(taken), end_(end) {}
 
   // The request's payload, 16-aligned. A private copy when it is small or the link checks copies; in place otherwise.
   [[nodiscard]] std::span<const std::byte> payload() const noexcept { return payload_; }
