@@ -333,19 +333,23 @@ int main(int argc, char** argv) {
   driver.run<OneLane<Pad>>("pad", true, kFair);
   driver.run<OneLane<PadAndLap>>("pad-and-lap", true, bounded(4));
   driver.run<OneLane<ReadAhead>>("read-ahead", true, bounded(4));
-  driver.run<OneLane<Dropped>>("dropped", true, bounded(4));
+  driver.run<OneLane<Dropped>>("dropped", true, bounded(6));
   driver.run<OneLane<DroppedFullLap>>("dropped-full-lap", true, bounded(3));
-  driver.run<OneLane<Shrunk>>("shrunk", true, bounded(5));
-  driver.run<OneLane<ShrunkFullLap>>("shrunk-full-lap", true, bounded(3));
+  driver.run<OneLane<DroppedFullLap>>("dropped-full-lap-4", false, bounded(4));
+  driver.run<OneLane<Shrunk>>("shrunk", true, kFair);
+  driver.run<OneLane<ShrunkFullLap>>("shrunk-full-lap", true, bounded(4));
   driver.run<OneLane<Batch>>("batch", true, bounded(4));
-  driver.run<OneLane<BatchWithPad>>("batch-with-pad", true, bounded(4));
-  driver.run<TwoLanes>("two-lanes", true, bounded(3));
+  driver.run<OneLane<Batch>>("batch-6", false, bounded(6));
+  driver.run<OneLane<BatchWithPad>>("batch-with-pad", true, bounded(6));
+  driver.run<TwoLanes>("two-lanes", true, bounded(4));
+  driver.run<TwoLanes>("two-lanes-6", false, bounded(6));
   driver.run<Bell<1, 1, 1>>("bell", true, kFair);
   driver.run<Bell<1, 2, 1>>("bell-two-turns", false, kFair);
   driver.run<Bell<1, 2, 1>>("bell-two-turns-bounded", true, bounded(4));
   driver.run<Bell<1, 2, 2>>("bell-two-a-turn", true, bounded(3));
   driver.run<Bell<1, 2, 2>>("bell-two-a-turn-4", false, bounded(4));
   driver.run<Bell<2, 1, 1>>("bell-two-senders", true, bounded(3));
+  driver.run<Bell<2, 1, 1>>("bell-two-senders-4", false, bounded(4));
   driver.run<Observer>("observer", true, kFair);
   return driver.finish();
 }
