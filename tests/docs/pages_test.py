@@ -1,0 +1,99 @@
+#!/usr/bin/env python3
+"""What the pages name must be there.
+
+  pages_test.py SOURCE_DIR
+
+- Every relative link of README.md, CHANGELOG.md and docs/ leads to a file or folder, and its #part to a heading.
+- Every path in backticks, as core/ring or ring.h or taut/taut.h, is a file or folder of the tree, or the end of one.
+- Every decision is numbered once.
+- README.md's table of URL options and options.cpp name the same options.
+"""
+import pathlib
+import re
+import subprocess
+import sys
+
+# The top level of the tree, and how files end that pages may name.
+FOLDERS = ("core", "transports", "schemas", "bench", "tools", "tests", "examples", "docs", "cmake")
+ENDINGS = (".h", ".cpp", ".py", ".md", ".txt", ".sh", ".cmake", ".json", ".in")
+# The README's own service, and what generators make.
+MADE = {"prices.fbs", "server.cpp", "client.cpp", "prices.taut.h"}
+
+
+def tracked_files(root):
+    """All files of the tree, also where it is no git clone."""
+    listed = subprocess.run(["git", "-C", root, "ls-files", "--cached", "--others", "--exclude-standard"],
+                            capture_output=True, text=True, check=False)
+    if listed.returncode == 0 and listed.stdout:
+        return [line for line in listed.stdout.splitlines() if (root / line).exists()]
+    return [str(path.relative_to(root)) for path in root.rglob("*")
+            if path.is_file() and path.relative_to(root).parts[0] not in ("build", ".git")]
+
+
+def without_code(text):
+    return re.sub(r"^```.*?^```", "", text, flags=re.M | re.S)
+
+
+def headings(text):
+    """As links name them: small letters, spaces to hyphens, nothing but letters, digits, hyphens."""
+    return {re.sub(r"[^\w\- ]", "", line).strip().lower().replace(" ", "-")
+            for line in re.findall(r"^#+ (.+)$", without_code(text), re.M)}
+
+
+def wrong_links(page, text):
+    for target in re.findall(r"\[[^\]]*\]\(([^)\s]+)\)", without_code(text)):
+        if re.match(r"[a-z]+:", target):
+            continue
+        path, _, part = target.partition("#")
+        leads_to = page.parent / path if path else page
+        if not leads_to.exists():
+            yield f"the link to {target} leads nowhere"
+        elif part and part not in headings(leads_to.read_text()):
+            yield f"the link to {target}: no such heading"
+
+
+def wrong_paths(text, files):
+    folders = {str(parent) for name in files for parent in pathlib.PurePath(name).parents}
+    ends = {"/".join(parts[i:]) for parts in (pathlib.PurePath(name).parts for name in files) for i in range(len(parts))}
+    for token in re.findall(r"`([^`\n]+)`", without_code(text)):
+        name = token.strip("<>").removeprefix("./").rstrip("/")
+        looks_like_path = re.fullmatch(r"[\w.\-/]+", name) and (
+            name.endswith(ENDINGS) or name.split("/")[0] in FOLDERS and "/" in token)
+        if looks_like_path and name not in MADE and name not in ends and name not in folders:
+            yield f"`{token}` is no file or folder of the tree"
+
+
+def wrong_options(root):
+    code = set(re.findall(r'name == "(\w+)"', (root / "core/rpc/src/options.cpp").read_text()))
+    readme = (root / "README.md").read_text()
+    table = set(re.findall(r"^\| `(\w+)` \|", readme, re.M))
+    for name in sorted(code - table):
+        yield f"README.md does not list the URL option {name}"
+    for name in sorted(table - code):
+        yield f"README.md lists the URL option {name}, which options.cpp does not know"
+    for url in re.findall(r"\w+://[\w.\-]+\?([\w=&.]+)", readme):
+        for option in url.split("&"):
+            if option.partition("=")[0] not in code:
+                yield f"README.md has a URL with the option {option}, which options.cpp does not know"
+    if not code:
+        yield "no option was found in options.cpp: this test must learn how it names them"
+
+
+def main():
+    root = pathlib.Path(sys.argv[1]).resolve()
+    files = tracked_files(root)
+    pages = [root / "README.md", root / "CHANGELOG.md", *sorted((root / "docs").rglob("*.md"))]
+    wrong = list(wrong_options(root))
+    for page in pages:
+        text = page.read_text()
+        wrong += [f"{page.relative_to(root)}: {what}" for what in (*wrong_links(page, text), *wrong_paths(text, files))]
+    numbers = [path.name[:4] for path in (root / "docs/decisions").glob("*.md")]
+    wrong += [f"docs/decisions: {number} is there twice" for number in sorted(set(numbers)) if numbers.count(number) > 1]
+    for line in wrong:
+        print(line)
+    print(f"{len(pages)} pages, {len(wrong)} wrong")
+    return 1 if wrong else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
