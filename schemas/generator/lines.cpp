@@ -63,11 +63,26 @@ int Lines::of(const std::string& file, std::string_view owner, std::string_view 
       if (all[i - 1].text == owner) return all[i - 1].line;
     }
   }
-  for (std::size_t i = first; i + 1 < all.size() && all[i].text != "}"; ++i) {
+  const std::size_t at = find(all, owner, member);
+  return at == 0 ? 0 : all[at].line;
+}
+
+std::size_t Lines::find(const std::vector<Token>& all, std::string_view owner, std::string_view member) {
+  const std::size_t first = body(all, owner);
+  for (std::size_t i = first; first != 0 && i + 1 < all.size() && all[i].text != "}"; ++i) {
     const bool begins = all[i - 1].text == "{" || all[i - 1].text == ";";
-    if (begins && all[i].text == member && all[i + 1].text == ":") return all[i].line;
+    if (begins && all[i].text == member && all[i + 1].text == ":") return i;
   }
   return 0;
+}
+
+std::string Lines::default_of(const std::string& file, std::string_view owner, std::string_view member) {
+  const auto& all = tokens(file);
+  std::size_t i = find(all, owner, member);
+  for (; i != 0 && i + 1 < all.size() && all[i].text != ";" && all[i].text != "("; ++i) {
+    if (all[i].text == "=") return all[i + 1].text;
+  }
+  return "";
 }
 
 void Lines::place_methods(Service& service) {

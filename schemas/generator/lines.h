@@ -14,6 +14,8 @@ class Lines {
  public:
   // The line of `table Owner`, or of `member :` inside it. 0 when it is not found.
   int of(const std::string& file, std::string_view owner, std::string_view member);
+  // The word behind `member : type =`; empty when there is none.
+  std::string default_of(const std::string& file, std::string_view owner, std::string_view member);
   // Sets the line of each method. Methods may wrongly share a name, so they are found in their order of appearance.
   void place_methods(Service& service);
 
@@ -23,6 +25,8 @@ class Lines {
     int line;
   };
   const std::vector<Token>& tokens(const std::string& file);
+  // The index of `member` inside the owner's declaration, or 0.
+  std::size_t find(const std::vector<Token>& tokens, std::string_view owner, std::string_view member);
   // The index behind the `{` of the owner's declaration, or 0.
   std::size_t body(const std::vector<Token>& tokens, std::string_view owner);
 

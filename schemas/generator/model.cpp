@@ -89,6 +89,15 @@ void read_field(const reflection::Schema& schema, const reflection::Field& from,
   }
 }
 
+// Does a default, as the schema spells it, stand for 0?
+bool is_zero(const Model& model, const Field& field, const std::string& spelt) {
+  if (field.index < 0) return spelt.find_first_not_of("0xX") == std::string::npos;
+  const auto& values = model.enums[static_cast<std::size_t>(field.index)].values;
+  return std::any_of(values.begin(), values.end(), [&](const EnumValue& v) {
+    return v.value == 0 && (v.name == spelt || spelt == "0");
+  });
+}
+
 }  // namespace
 
 bool Object::constant() const {
@@ -175,6 +184,10 @@ Model read_model(const reflection::Schema& schema, const std::string& own_file) 
       read_field(schema, *field_from, field);
       field.where.file = result.where.file;
       field.where.line = lines.of(result.where.file, last_name(result.name), field.name);
+      if (field.kind == Kind::scalar && field.base == reflection::ULong && field.default_integer == 0 && !field.nullable) {
+        const std::string spelt = lines.default_of(result.where.file, last_name(result.name), field.name);
+        if (!spelt.empty() && !is_zero(model, field, spelt)) field.lost_default = spelt;
+      }
       result.fields.push_back(std::move(field));
     }
     std::sort(result.fields.begin(), result.fields.end(), [](const Field& a, const Field& b) { return a.id < b.id; });

@@ -47,6 +47,7 @@ struct Field {
   std::uint32_t struct_offset = 0;
   std::int64_t default_integer = 0;
   double default_real = 0;
+  std::string lost_default;  // of a ulong above 2^63 - 1, as the schema spells it: binary schemas cannot hold it
   bool required = false;
   bool nullable = false;  // a scalar without a default
   bool deprecated = false;

@@ -147,6 +147,10 @@ class Rules {
       if (field.name == "Verify" || field.name == "Builder" || field.name == "finish") {
         error(field.where, name + " has the name of a generated member; rename it");
       }
+      if (!field.lost_default.empty()) {
+        error(field.where, "the default " + quoted(field.lost_default) + " of " + name +
+                               " is above 9223372036854775807, which binary schemas cannot hold; use a smaller default, or '= null'");
+      }
       if (const auto max = field.attributes.find("max"); max != field.attributes.end()) cap(field, max->second);
       if (field.optional && field.required) {
         error(field.where, name + " is both (required) and (optional); leave one of them out");

@@ -24,16 +24,20 @@ Sentence& Sentence::operator<<(std::int64_t number) noexcept {
 
 namespace {
 
-// The way to the place that is being looked at, for sentences: bids[3].note
+// The way to the place that is being looked at, for sentences: bids[3].note. Deep ones begin with `..`.
 struct Path {
   const Path* up = nullptr;
   std::string_view name = {};
   std::int64_t index = -1;
 };
 
-void put_path(Sentence& out, const Path& path) noexcept {
+void put_path(Sentence& out, const Path& path, int levels = 4) noexcept {
   if (path.up != nullptr && !path.up->name.empty()) {
-    put_path(out, *path.up);
+    if (levels == 1) {
+      out << ".";
+    } else {
+      put_path(out, *path.up, levels - 1);
+    }
     out << ".";
   }
   out << path.name;
