@@ -6,7 +6,7 @@
 #include <cerrno>
 #include <chrono>
 
-#include "../setup/message.h"
+#include "taut/shm/message.h"
 
 namespace taut::shm {
 namespace {

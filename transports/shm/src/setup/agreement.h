@@ -5,9 +5,9 @@
 
 #include <optional>
 
-#include "message.h"
 #include "taut/rpc/transport.h"
 #include "taut/shm/link_segment.h"
+#include "taut/shm/message.h"
 
 namespace taut::shm {
 

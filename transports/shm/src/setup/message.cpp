@@ -1,4 +1,4 @@
-#include "message.h"
+#include "taut/shm/message.h"
 
 #include <algorithm>
 #include <cstring>

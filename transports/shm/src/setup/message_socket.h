@@ -15,9 +15,9 @@
 #include <string>
 #include <vector>
 
-#include "message.h"
 #include "taut/base/result.h"
 #include "taut/memory/descriptor.h"
+#include "taut/shm/message.h"
 
 namespace taut::shm {
 
