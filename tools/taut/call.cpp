@@ -1,0 +1,162 @@
+#include <cerrno>
+#include <cstdlib>
+#include <cstring>
+#include <fstream>
+#include <iostream>
+#include <iterator>
+#include <sstream>
+
+#include "commands.h"
+#include "say.h"
+#include "schema.h"
+#include "taut/rpc/service.h"
+#include "taut/rpc/url.h"
+#include "taut/shm/describe.h"
+#include "taut/taut.h"
+
+namespace taut::tool {
+namespace {
+
+constexpr auto kPatience = std::chrono::seconds(1);
+
+std::string everything_of(const shm::ServiceInfo& described) {
+  std::string all;
+  for (const auto& service : described.methods.services()) {
+    for (const auto& method : service.methods) all += (all.empty() ? "" : ", ") + service.name + "/" + method.name;
+  }
+  return all.empty() ? "nothing" : all;
+}
+
+// `name` is the whole name, or what stands behind its namespace.
+bool names(const std::string& whole, std::string_view name) {
+  return whole == name || (whole.size() > name.size() && whole.ends_with(name) &&
+                           whole[whole.size() - name.size() - 1] == '.');
+}
+
+struct Found {
+  std::size_t service;  // index into the table
+  const rpc::MethodEntry* method;
+};
+
+std::optional<Found> find(const shm::ServiceInfo& described, const CallOptions& options, int& exit) {
+  const std::string& wanted = options.method;
+  const std::size_t slash = wanted.rfind('/');
+  if (slash == std::string::npos || slash == 0 || slash + 1 == wanted.size()) {
+    exit = fail(kUsage, "'{}' is not Service/Method; {} offers: {}", wanted, options.target, everything_of(described));
+    return std::nullopt;
+  }
+  const std::string service = wanted.substr(0, slash), method = wanted.substr(slash + 1);
+  const auto services = described.methods.services();
+  std::vector<std::size_t> matching;
+  for (std::size_t i = 0; i != services.size(); ++i) {
+    if (services[i].name == service) matching.assign(1, i);
+    if (services[i].name == service) break;
+    if (names(services[i].name, service)) matching.push_back(i);
+  }
+  if (matching.size() > 1) {
+    exit = fail(kUsage, "'{}' may be {} or {}: write it with its namespace", service, services[matching[0]].name,
+                services[matching[1]].name);
+    return std::nullopt;
+  }
+  if (!matching.empty()) {
+    for (const auto& entry : services[matching[0]].methods) {
+      if (entry.name == method) return Found{matching[0], &entry};
+    }
+  }
+  exit = fail(kNotFound, "{} has no {} '{}'; it offers: {}", options.target, matching.empty() ? "service" : "method",
+              matching.empty() ? service : method, everything_of(described));
+  return std::nullopt;
+}
+
+// The text behind -d.
+std::optional<std::string> read_data(const std::string& data, int& exit) {
+  if (data.empty() || data.front() != '@') return data;
+  if (data == "@-") return std::string(std::istreambuf_iterator<char>(std::cin), {});
+  std::ifstream file(data.substr(1), std::ios::binary);
+  if (!file) {
+    exit = fail(errno == EACCES ? kNotPermitted : kNotFound, "{} cannot be read: {}", data.substr(1), std::strerror(errno));
+    return std::nullopt;
+  }
+  return std::string(std::istreambuf_iterator<char>(file), {});
+}
+
+// The call itself: bytes there and back, through the part of the API that generated clients stand on.
+int exchange(const CallOptions& options, const rpc::ServiceDescription& service, std::span<const std::byte> request,
+             Schema& schema, const SchemaMethod& tables) {
+  auto link = connect(options.target);
+  if (!link) return report(link.error());
+  rpc::Binding& binding = rpc::bind(link->state(), service);
+  const auto bytes = static_cast<std::uint32_t>(request.size());
+  rpc::CallClaim claim = rpc::claim_call(link->state(), binding, 0, bytes);
+  if (claim) std::memcpy(claim.payload(), request.data(), request.size());
+  rpc::AnswerBuffer buffer;
+  const Wait patience = options.timeout ? wait(*options.timeout) : wait;
+  const Status status = rpc::wait_call(std::move(claim), bytes, patience, buffer);
+  if (!status) {
+    if (options.json) {
+      std::cout << "{\"schema\":\"taut.call/1\",\"status\":" << static_cast<int>(status.code()) << ",\"code\":"
+                << json_text(to_text(status.code())) << ",\"ran\":" << json_text(to_text(status.ran())) << ",\"why\":"
+                << json_text(to_text(status.why())) << ",\"text\":" << json_text(status.text()) << "}\n";
+    }
+    return report(status);
+  }
+  const auto text = schema.json(tables.reply, buffer.bytes());
+  if (!text) return report(text.error());
+  if (options.json) {
+    std::cout << "{\"schema\":\"taut.call/1\",\"status\":0,\"code\":\"ok\",\"reply\":" << *text << "}\n";
+  } else {
+    std::cout << *text << '\n';
+  }
+  return kFine;
+}
+
+}  // namespace
+
+int call(const CallOptions& options) {
+  const auto url = rpc::Url::parse(options.target);
+  if (!url) return report(url.error()), kUsage;
+  if (url->scheme != "shm") {
+    return fail(kUsage, "{}: this version calls shm:// only, since it asks the service's socket for the schema",
+                options.target);
+  }
+  const auto asked = shm::describe(url->rest, kPatience);
+  if (!asked) return report(asked.error());
+  const shm::ServiceInfo& described = *asked;
+
+  int exit = kFine;
+  const auto found = find(described, options, exit);
+  if (!found) return exit;
+  const rpc::ServiceEntry& entry = described.methods.services()[found->service];
+  auto schema = Schema::of(described.schemas[found->service], "the schema of " + url->name());
+  if (!schema) return report(schema.error());
+  const auto tables = schema->method(entry.name, found->method->name);
+  if (!tables) return report(tables.error());
+  if (tables->oneway)
+    return fail(kUsage, "{}/{} is one-way: it has no answer to wait for", entry.name, found->method->name);
+
+  auto json = options.data ? read_data(*options.data, exit) : std::optional<std::string>();
+  if (options.data && !json) return exit;
+  if (!json) {
+    const auto made = schema->json_of_values(tables->request, options.values);
+    if (!made) return fail(kUsage, "{}", made.error().what());
+    json = *made;
+  }
+  const auto request = schema->message(tables->request, *json);
+  if (!request) return fail(kUsage, "the request is no {}: {}; it was: {}", tables->request, request.error().what(), *json);
+
+  const rpc::MethodDescription method{.name = found->method->name,
+                                      .id = found->method->id,
+                                      .oneway = false,
+                                      .idempotent = false,
+                                      .urgent = tables->urgent,
+                                      .request_bound = 0,
+                                      .reply_bound = 0,
+                                      .timeout_ns = 0,
+                                      .request = tables->request,
+                                      .reply = tables->reply,
+                                      .serve = nullptr};
+  const rpc::ServiceDescription service{entry.name, entry.fingerprint, std::span(&method, 1), {}};
+  return exchange(options, service, *request, *schema, *tables);
+}
+
+}  // namespace taut::tool

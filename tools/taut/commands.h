@@ -1,0 +1,39 @@
+// The subcommands. Each takes its options whole, does its work and returns an exit code.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace taut::tool {
+
+struct DemoOptions {
+  std::uint64_t calls = 1'000'000;
+  std::vector<int> cpus;  // of the client and the server; empty: the first two that this process may use
+  bool json = false;
+};
+int demo(const DemoOptions& options);
+
+struct LsOptions {
+  bool json = false;
+};
+int ls(const LsOptions& options);
+
+struct CallOptions {
+  std::string target;
+  std::string method;               // Service/Method
+  std::optional<std::string> data;  // JSON, @file, or @- for stdin
+  std::vector<std::string> values;  // of the request's fields, in the schema's order
+  std::optional<std::chrono::nanoseconds> timeout;
+  bool json = false;
+};
+int call(const CallOptions& options);
+
+struct VersionOptions {
+  bool json = false;
+};
+int version(const VersionOptions& options);
+
+}  // namespace taut::tool

@@ -1,0 +1,99 @@
+#include <CLI/CLI.hpp>
+#include <cstdlib>
+#include <exception>
+
+#include "commands.h"
+#include "say.h"
+
+namespace taut::tool {
+namespace {
+
+// 5s, 200ms, 50us, 10ns. Nothing else: a bare number would not say what it counts.
+std::optional<std::chrono::nanoseconds> duration(const std::string& text) {
+  char* unit = nullptr;
+  const double number = std::strtod(text.c_str(), &unit);
+  constexpr std::pair<const char*, double> kUnits[] = {{"ns", 1}, {"us", 1e3}, {"ms", 1e6}, {"s", 1e9}, {"m", 60e9}};
+  for (const auto& [name, ns] : kUnits) {
+    if (unit != text.c_str() && std::string_view(unit) == name && number > 0 && number * ns < 9e18)
+      return std::chrono::nanoseconds(static_cast<std::int64_t>(number * ns));
+  }
+  return std::nullopt;
+}
+
+int run(int argc, char** argv) {
+  CLI::App app("Calls, lists and measures services of taut: RPC through shared memory.", "taut");
+  app.footer(std::string("\nExamples:\n"
+                         "  taut demo                              two processes, a million calls, and the floor\n"
+                         "  taut ls                                the services of this host\n"
+                         "  taut call calculator Calculator/Add 1 2\n"
+                         "  taut call greeter Greeter/SayHello -d '{\"name\": \"World\"}'\n\n") +
+             kExitCodes);
+  app.require_subcommand(1);
+  app.fallthrough();
+  bool json = false;
+  std::string directory, timeout;
+  app.add_flag("-j,--json", json, "One JSON object on stdout instead of words");
+  app.add_option("--dir", directory, "Where the services' sockets are, instead of TAUT_DIR")->type_name("DIR");
+  app.set_version_flag("-V,--version", std::string("taut " TAUT_VERSION));
+
+  DemoOptions demo_options;
+  auto* demo_command = app.add_subcommand("demo", "Measures calls between two processes beside the hardware's floor");
+  demo_command->add_option("-n", demo_options.calls, "Calls to make")
+      ->type_name("N")
+      ->check(CLI::Range(std::uint64_t{1}, std::uint64_t{1'000'000'000}))
+      ->capture_default_str();
+  demo_command->add_option("--cpu", demo_options.cpus, "CPUs of the client and the server; default: the first two")
+      ->type_name("A,B")
+      ->delimiter(',')
+      ->expected(2);
+
+  auto* ls_command = app.add_subcommand("ls", "Lists the services of this host");
+
+  CallOptions call_options;
+  std::string data;
+  auto* call_command = app.add_subcommand("call", "Calls a method of any live service, by the schema that it hands out");
+  call_command->add_option("TARGET", call_options.target, "The service: shm://NAME, or NAME")->required();
+  call_command->add_option("METHOD", call_options.method, "Service/Method; the service's namespace may be left out")
+      ->required();
+  auto* values = call_command->add_option("VALUES", call_options.values,
+                                          "Values of the request's fields, in the order of the schema");
+  auto* data_option = call_command->add_option("-d,--data", data, "The request: JSON, @FILE, or @- for stdin")
+                          ->type_name("JSON")
+                          ->excludes(values);
+  call_command->add_option("--timeout", timeout, "How long the call may take: 1s, 50ms, 200us; default: the method's")
+      ->type_name("TIME");
+  call_command->footer("\nValues that begin with '-' go behind '--': taut call calculator Calculator/Add -- -1 2\n\n" +
+                       std::string(kExitCodes));
+
+  auto* version_command = app.add_subcommand("version", "Says which taut this is");
+
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    return app.exit(error) == 0 ? kFine : kUsage;
+  }
+  if (!directory.empty()) setenv("TAUT_DIR", directory.c_str(), 1);
+  if (!timeout.empty()) {
+    call_options.timeout = duration(timeout);
+    if (!call_options.timeout)
+      return fail(kUsage, "--timeout: '{}' is no time; write a number and ns, us, ms, s or m, such as 500ms", timeout);
+  }
+  if (data_option->count() != 0) call_options.data = data;
+  demo_options.json = call_options.json = json;
+  if (demo_command->parsed()) return demo(demo_options);
+  if (ls_command->parsed()) return ls({.json = json});
+  if (call_command->parsed()) return call(call_options);
+  if (version_command->parsed()) return version({.json = json});
+  return kUsage;
+}
+
+}  // namespace
+}  // namespace taut::tool
+
+int main(int argc, char** argv) {
+  try {
+    return taut::tool::run(argc, argv);
+  } catch (const std::exception& thrown) {
+    return taut::tool::fail(taut::tool::kOther, "{}", thrown.what());
+  }
+}
