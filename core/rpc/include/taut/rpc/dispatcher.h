@@ -40,10 +40,10 @@ enum class Idle : std::uint8_t {
 
 struct DispatcherOptions {
   Idle idle = Idle::adaptive;
-  std::optional<int> cpu;          // pins the thread in run()
-  std::string name;                // names the thread in run(); at most 15 characters
+  std::optional<int> cpu = {};     // pins the thread in run()
+  std::string name = {};           // names the thread in run(); at most 15 characters
   LogCallback log = log_to_stderr;
-  std::optional<Clock> clock;      // default: Clock::system()
+  std::optional<Clock> clock = {}; // default: Clock::system()
   Nanoseconds control_period = std::chrono::milliseconds(1);
   std::size_t posts_max = 1024;
   // A control plane that another thread runs; null: the dispatcher polls one of its own once a control_period.
