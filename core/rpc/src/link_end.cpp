@@ -77,7 +77,7 @@ LinkEnd::LinkEnd(std::shared_ptr<Turn> turn, std::unique_ptr<Wire> wire, std::sh
       pending_(lanes_[0].calls_max + lanes_[1].calls_max) {
   may_sleep_ = peer_board_ != nullptr &&
                (peer_board_->load(std::memory_order_relaxed) & ring::board::never_sleeps) == 0;
-  if (copies_all_) large_copy_.reset(new (std::align_val_t{64}) std::byte[lanes_[0].in.ring_bytes() / 4]);
+  if (copies_all_) large_copy_.reset(new (std::align_val_t{ring::kStep}) std::byte[lanes_[0].in.ring_bytes() / 4]);
 }
 
 // The empty poll is the one that a waiting peer waits for: it looks at two heads and little else.

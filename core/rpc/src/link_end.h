@@ -8,6 +8,7 @@
 #pragma once
 
 #include <memory>
+#include <new>
 #include <string>
 #include <vector>
 
@@ -147,7 +148,10 @@ class LinkEnd {
   bool claim_reported_ = false;
   LaneEnd lanes_[ring::kLaneCount];
   PendingTable pending_;
-  std::unique_ptr<std::byte[]> large_copy_;
+  struct AlignedDelete {
+    void operator()(std::byte* bytes) const noexcept { ::operator delete[](bytes, std::align_val_t{ring::kStep}); }
+  };
+  std::unique_ptr<std::byte[], AlignedDelete> large_copy_;
   std::string violation_;
 };
 
