@@ -14,7 +14,7 @@ import sys
 import tempfile
 
 FILES = {"prices.fbs", "server.cpp", "client.cpp", "CMakeLists.txt"}
-EXPECTED = "ABC 99 101\nXYZ no such symbol\n"
+EXPECTED = "ABC 99 101\nXYZ not_found (ran: yes, why: none): no such symbol\n"
 PATIENCE_S = 60  # a watchdog, not a speed limit
 
 
