@@ -80,6 +80,12 @@ LinkEnd::LinkEnd(std::shared_ptr<Turn> turn, std::unique_ptr<Wire> wire, std::sh
   if (copies_all_) large_copy_.reset(new (std::align_val_t{ring::kStep}) std::byte[lanes_[0].in.ring_bytes() / 4]);
 }
 
+void Turn::no_longer_due(LinkEnd& end) noexcept {
+  LinkEnd** at = &first_due;
+  while (*at != nullptr && *at != &end) at = &(*at)->next_due;
+  if (*at != nullptr) *at = end.next_due;
+}
+
 // The empty poll is the one that a waiting peer waits for: it looks at two heads and little else.
 int LinkEnd::poll(int budget) noexcept {
   LaneEnd& normal = lanes_[0];

@@ -30,6 +30,9 @@ class LinkEnd {
 
   // `served` is null on an end that only calls.
   LinkEnd(std::shared_ptr<Turn> turn, std::unique_ptr<Wire> wire, std::shared_ptr<const ServedMethods> served);
+  ~LinkEnd() {
+    if (due_) turn_->no_longer_due(*this);
+  }
 
   // Handles at most `budget` records; returns how many.
   int poll(int budget) noexcept;

@@ -42,6 +42,7 @@ struct Turn {
 
   // Ends that sent something in this turn: their batches and bells are due when it is over.
   LinkEnd* first_due = nullptr;
+  void no_longer_due(LinkEnd& end) noexcept;
 
   // The thread that polls; null until the first poll.
   ThreadId owner = nullptr;
