@@ -286,7 +286,7 @@ void LinkEnd::serve(LaneEnd& lane, const Record& record, const std::byte* header
                             .bound = method.answer_bound,
                             .method = static_cast<u16>(method_index),
                             .lane = lane.name,
-                            .ran = false},
+                            .marks = 0},
                   lane.taken, record.end);
   turn.calling_user = true;
   try {
