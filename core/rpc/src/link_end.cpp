@@ -347,6 +347,8 @@ inline void LinkEnd::run_callback(PendingTable::Row& row, const RawAnswer& answe
         const std::byte* bytes = take_in(lane, kept.record, copy);
         take(lane, kept.record, copy, bytes);
         ++done;
+      } else {
+        --lane.calls_open;  // only now: a grant that came back with the wait would let the ring overfill
       }
       lane.in.release(kept.record.end);
     }
@@ -423,7 +425,6 @@ LinkEnd::Found LinkEnd::look_for(u64 call, Status& status, AnswerBuffer& buffer)
       }
       PendingTable::Row* row = pending_.find(call);
       if (row == nullptr || lane.calls_open == 0) return broke("an answer given twice"), Found::something;
-      --lane.calls_open;
       row->call = 0;
       pending_.close(*row);
       counters_.answers_received.add();
@@ -434,6 +435,7 @@ LinkEnd::Found LinkEnd::look_for(u64 call, Status& status, AnswerBuffer& buffer)
       }
       if (lane.kept.empty()) {
         lane.in.release(record.end);
+        --lane.calls_open;
       } else {
         lane.kept.push_back({record, true});
       }
