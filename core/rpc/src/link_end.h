@@ -104,6 +104,7 @@ class LinkEnd {
     Admission admission;
     ring::u32 calls_open = 0;   // grants in use: they come back when the answer is released
     ring::u32 calls_max;
+    ring::u32 calls_abandoned = 0;  // of calls_open: ended here, but their answers have not come
     bool claim_open = false;
     ring::Claim claim;
     std::vector<Kept> kept;
@@ -121,6 +122,7 @@ class LinkEnd {
   int poll_records(LaneEnd& first_lane, ring::Record record, int budget) noexcept;
   int refuse_poll(LaneEnd& lane, const ring::Record& record) noexcept;
   int poll_kept() noexcept;
+  void late_answer(LaneEnd& lane) noexcept;
   void run_callback(PendingTable::Row& row, const RawAnswer& answer) noexcept;
   [[nodiscard]] Status read_status(ring::Head head, std::span<const std::byte> payload) const noexcept;
   [[nodiscard]] Ran verdict(const PendingTable::Row& row, bool dead) const noexcept;
