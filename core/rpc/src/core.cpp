@@ -161,9 +161,11 @@ bool Core::post(Posted& posted) noexcept {
 }
 
 void Core::expire_calls() noexcept {
-  Ticks next = kNever;
-  for (const auto& end : ends_) next = std::min(next, end->expire(turn_->now));
-  turn_->earliest_deadline = next;
+  turn_->earliest_deadline = kNever;  // callbacks may make calls, which are earlier than that
+  for (const auto& end : ends_) {
+    const Ticks next = end->expire(turn_->now);
+    turn_->earliest_deadline = std::min(turn_->earliest_deadline, next);
+  }
 }
 
 // At most one system call a control period.

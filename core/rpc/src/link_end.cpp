@@ -304,6 +304,7 @@ void LinkEnd::serve(LaneEnd& lane, const Record& record, const std::byte* header
     method.serve(*method.service, call);
   } catch (...) {
     report_thrown(turn, "the handler of", method.description->name);
+    call.reply().refuse(Code::internal, Why::handler_threw, "the handler threw an exception");  // if it still has it
   }
   turn.calling_user = false;
 }
