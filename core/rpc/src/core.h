@@ -75,7 +75,9 @@ class Core final : public Inbox, public std::enable_shared_from_this<Core> {
   bool may_poll() noexcept;
   int poll_links(int budget) noexcept;
   int poll_cold(int budget) noexcept;
-  int run_posts() noexcept;
+  int take_from_outside(int budget) noexcept;
+  int run_posts(int budget) noexcept;
+  void wake() noexcept;
   int run_finished() noexcept;
   void pump() noexcept;
   void expire_calls() noexcept;
@@ -120,12 +122,11 @@ class Core final : public Inbox, public std::enable_shared_from_this<Core> {
 
   std::mutex inbox_mutex_;
   std::vector<Event> inbox_;
-  std::atomic<bool> inbox_waiting_{false};
 
   std::mutex posts_mutex_;
   std::vector<Posted> posts_;
   std::vector<Posted> running_posts_;
-  std::atomic<bool> posts_waiting_{false};
+  std::size_t next_post_ = 0;  // of running_posts_
   std::atomic<bool> asleep_{false};  // in epoll: a post must wake it
 };
 

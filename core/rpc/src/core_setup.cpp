@@ -20,6 +20,7 @@ Core::Core(std::vector<std::unique_ptr<Transport>> transports, DispatcherOptions
   }
   control_period_ = turn_->clock.to_ticks(options_.control_period);
   spin_ticks_ = turn_->clock.to_ticks(kSpinFor);
+  turn_->wake = [this] { wake(); };
   turn_->finished.reserve(64);
   posts_.reserve(options_.posts_max);
   running_posts_.reserve(options_.posts_max);
@@ -175,7 +176,7 @@ void Core::forget(LinkState& link) noexcept {
 void Core::deliver(Event event) {
   const std::lock_guard lock(inbox_mutex_);
   inbox_.push_back(std::move(event));
-  inbox_waiting_.store(true, std::memory_order_release);
+  turn_->came_from_outside(Turn::kInbox);
 }
 
 void Core::link_up(std::uint64_t endpoint, std::unique_ptr<Wire> wire) { deliver(LinkUp{endpoint, std::move(wire)}); }
@@ -190,7 +191,6 @@ void Core::take_inbox() {
   {
     const std::lock_guard lock(inbox_mutex_);
     events.swap(inbox_);
-    inbox_waiting_.store(false, std::memory_order_relaxed);
   }
   for (Event& event : events) {
     std::visit([this](auto& what) { happened(what); }, event);

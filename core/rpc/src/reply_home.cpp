@@ -16,7 +16,8 @@ void RawReply::drop_elsewhere(bool wrong_thread) noexcept {
                                      turn->owner_name + "; carry it home with post()");
     }
     turn->foreign.push_back({end, duty_.call, duty_.bound, static_cast<std::uint8_t>(duty_.lane), wrong_thread});
-    turn->foreign_waiting.store(true, std::memory_order_relaxed);
+    turn->came_from_outside(Turn::kReplies);
+    turn->wake();
     return;
   }
   end->lanes_[LinkEnd::index(duty_.lane)].admission.leave(duty_.bound);
@@ -28,7 +29,6 @@ void answer_foreign_drops(Turn& turn) noexcept {
   {
     const std::lock_guard lock(turn.foreign_mutex);
     drops.swap(turn.foreign);
-    turn.foreign_waiting.store(false, std::memory_order_relaxed);
   }
   for (const Turn::ForeignDrop& drop : drops) {
     drop.end->refuse(drop.end->lane_of(static_cast<ring::Lane>(drop.lane)), drop.call, drop.bound, Code::aborted, Ran::yes,

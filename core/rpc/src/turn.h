@@ -3,6 +3,7 @@
 
 #include <atomic>
 #include <cstdint>
+#include <functional>
 #include <mutex>
 #include <string>
 #include <vector>
@@ -50,6 +51,17 @@ struct Turn {
 
   LogCallback log = log_to_stderr;
 
+  // What came in from outside the turn, one bit each, so that a turn asks once: the dispatcher looks at the next one.
+  static constexpr unsigned kPosts = 1;
+  static constexpr unsigned kInbox = 2;
+  static constexpr unsigned kReplies = 4;
+  std::atomic<unsigned> from_outside{0};  // relaxed: what it tells of stands behind a mutex
+  void came_from_outside(unsigned what) noexcept { from_outside.fetch_or(what, std::memory_order_relaxed); }
+  // True once for each time that it came.
+  bool take_from_outside(unsigned what) noexcept {
+    return (from_outside.fetch_and(~what, std::memory_order_relaxed) & what) != 0;
+  }
+
   // Replies that were dropped on other threads, and those that outlive the dispatcher. See reply_home.cpp.
   struct ForeignDrop {
     LinkEnd* end;
@@ -60,7 +72,7 @@ struct Turn {
   };
   std::mutex foreign_mutex;
   std::vector<ForeignDrop> foreign;
-  std::atomic<bool> foreign_waiting{false};
+  std::function<void()> wake;     // the dispatcher, should it sleep; empty when it is gone
   std::atomic<bool> gone{false};  // the dispatcher was destroyed
 
   [[nodiscard]] bool on_owner() const noexcept { return this_thread() == owner; }
