@@ -36,15 +36,22 @@ int Core::poll(int budget) noexcept {
   int done = 0;
   if (turn.from_outside.load(std::memory_order_relaxed) != 0) [[unlikely]] done = take_from_outside(budget);
   turn.inside = true;
-  done += poll_links(budget - done);
-  if (!cold_.empty() && done < budget) done += poll_cold(budget - done);
+  // One unit is kept for the cold links: hot ones that fill every turn would else keep them waiting for ever.
+  const int kept = !cold_.empty() && budget > 1 ? 1 : 0;
+  done += poll_links(budget - done - kept);
+  if (!cold_.empty() && done < budget) [[unlikely]] done += poll_cold(budget - done);
   if (!turn.finished.empty()) [[unlikely]] done += run_finished();
   while (LinkEnd* end = turn.first_due) {
     turn.first_due = end->next_due;
     end->end_turn();
   }
   turn.inside = false;
-  if (done == 0) turn.now = turn.clock.now();
+  if (done == 0) {
+    turn.now = turn.clock.now();
+  } else if ((turn.unstamped += done % kRecordsPerBatch) >= kRecordsPerBatch) {  // a link reads it for each full batch
+    turn.unstamped = 0;
+    turn.now = turn.clock.now();
+  }
   if (turn.now >= turn.earliest_deadline) [[unlikely]] expire_calls();
   if (turn.now >= next_control_) [[unlikely]] control_turn(0ns);
   return done;

@@ -18,10 +18,6 @@ using ring::u32;
 using ring::u64;
 using ring::u8;
 
-// After so many records of a turn the clock is read anew, and what was sent is shown: the peer works on it while the
-// turn goes on. Both sides stay busy with half a default window each.
-constexpr int kRecordsPerBatch = 16;
-
 constexpr u32 kPrefetchLines = 4;
 
 // An answer that is ok, without pieces or extensions: the usual one, told by a single comparison.

@@ -23,6 +23,10 @@
 
 namespace taut::rpc {
 
+// After so many records of a turn the clock is read anew, and what was sent is shown: the peer works on it while the
+// turn goes on. Both sides stay busy with half a default window each.
+inline constexpr int kRecordsPerBatch = 16;
+
 class LinkEnd {
  public:
   // Records up to this size are copied before anything is read from them, for every peer.
