@@ -68,6 +68,7 @@ bool Core::may_poll() noexcept {
   }
   if (forked() && !ends_.empty()) {
     turn_->log(Severity::error, "poll() in a child of fork(): links belong to the process that opened them");
+    run_finished();  // of calls that were refused for the same reason
     return false;
   }
   // A server that went into the background after it began to listen: the child takes its place.
@@ -120,10 +121,8 @@ int Core::poll_cold(int budget) noexcept {
 }
 
 int Core::run_finished() noexcept {
-  std::vector<Turn::Finished> finished;
-  finished.swap(turn_->finished);
-  turn_->finished.reserve(finished.capacity());
-  for (Turn::Finished& call : finished) {
+  running_finished_.swap(turn_->finished);  // callbacks may make calls that are refused too
+  for (Turn::Finished& call : running_finished_) {
     turn_->calling_user = true;
     try {
       call.callback.finish({call.status, {}});
@@ -132,7 +131,9 @@ int Core::run_finished() noexcept {
     }
     turn_->calling_user = false;
   }
-  return static_cast<int>(finished.size());
+  const int done = static_cast<int>(running_finished_.size());
+  running_finished_.clear();
+  return done;
 }
 
 int Core::take_from_outside(int budget) noexcept {

@@ -112,6 +112,7 @@ class Core final : public Inbox, public std::enable_shared_from_this<Core> {
   std::vector<LinkEnd*> cold_;   // a few every turn
   std::size_t next_hot_ = 0;
   std::size_t next_cold_ = 0;
+  std::vector<Turn::Finished> running_finished_;
   std::vector<LinkEnd*> pumped_; // whose transport moves records itself
   bool some_ended_ = false;
   std::vector<std::unique_ptr<LinkEnd>> husks_;  // ended, but somebody still holds a Reply of theirs

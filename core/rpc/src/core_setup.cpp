@@ -22,6 +22,7 @@ Core::Core(std::vector<std::unique_ptr<Transport>> transports, DispatcherOptions
   spin_ticks_ = turn_->clock.to_ticks(kSpinFor);
   turn_->wake = [this] { wake(); };
   turn_->finished.reserve(64);
+  running_finished_.reserve(64);
   posts_.reserve(options_.posts_max);
   running_posts_.reserve(options_.posts_max);
 }
@@ -33,13 +34,15 @@ void Core::close() noexcept {
   for (auto& [endpoint, link] : links_) link->core_gone();
   links_.clear();
   for (auto& [endpoint, served] : served_) control_->perform([&] { served.acceptor.reset(); });
+  served_.clear();
+  take_inbox();  // links that nobody has taken yet: their peers are told
   for (const auto& end : ends_) {
     if (end->ended == nullptr) end_link(*end, {Why::link_closed, "the dispatcher was destroyed"});
   }
   bury_the_ended();
-  turn_->gone.store(true, std::memory_order_release);
-  for (auto& end : husks_) leave_to_replies(std::move(end));
-  husks_.clear();
+  // Calls that were refused, and those that the callbacks of the ended ones made. Not for ever: a callback may retry.
+  for (int round = 0; round != 3 && !turn_->finished.empty(); ++round) run_finished();
+  leave_to_replies(*turn_, std::move(husks_));
 }
 
 bool Core::on_owner() noexcept {

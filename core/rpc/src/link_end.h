@@ -90,7 +90,7 @@ class LinkEnd {
  private:
   friend class RawReply;
   friend void answer_foreign_drops(Turn&) noexcept;
-  friend void leave_to_replies(std::unique_ptr<LinkEnd>) noexcept;
+  friend void leave_to_replies(Turn&, std::vector<std::unique_ptr<LinkEnd>>) noexcept;
 
   // A record that a wait read past: it is handled by the next poll, and released in ring order.
   struct Kept {
@@ -166,7 +166,7 @@ class LinkEnd {
 
 // Replies that were dropped on other threads are answered here, by the dispatcher's thread.
 void answer_foreign_drops(Turn& turn) noexcept;
-// The dispatcher is gone (Turn::gone is set): the last Reply that is still held deletes the end.
-void leave_to_replies(std::unique_ptr<LinkEnd> end) noexcept;
+// The dispatcher goes (Turn::gone is set here): the last Reply that is still held deletes its end.
+void leave_to_replies(Turn& turn, std::vector<std::unique_ptr<LinkEnd>> ends) noexcept;
 
 }  // namespace taut::rpc

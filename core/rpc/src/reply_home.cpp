@@ -37,11 +37,20 @@ void answer_foreign_drops(Turn& turn) noexcept {
   }
 }
 
-// The dispatcher is gone (Turn::gone is set): the last Reply deletes the end.
-void leave_to_replies(std::unique_ptr<LinkEnd> end) noexcept {
-  const std::shared_ptr<Turn> turn = end->turn_keep_;
-  const std::lock_guard lock(turn->foreign_mutex);
-  if (end->held_by_replies()) (void)end.release();
+// One step under the mutex: a Reply that goes on another thread meanwhile finds either a dispatcher that will see it, or
+// an end that is its own to delete.
+void leave_to_replies(Turn& turn, std::vector<std::unique_ptr<LinkEnd>> ends) noexcept {
+  const std::lock_guard lock(turn.foreign_mutex);
+  turn.gone.store(true, std::memory_order_release);
+  turn.wake = nullptr;
+  for (const Turn::ForeignDrop& drop : turn.foreign) {
+    drop.end->lane_of(static_cast<ring::Lane>(drop.lane)).admission.leave(drop.bound);
+  }
+  turn.foreign.clear();
+  for (auto& end : ends) {
+    if (end->held_by_replies()) (void)end.release();
+  }
+  ends.clear();
 }
 
 }  // namespace taut::rpc
