@@ -60,9 +60,9 @@ void LinkState::fill(Binding& binding) const {
     BoundMethod& bound = binding.methods[i];
     const Nanoseconds timeout = method.timeout_ns != 0 ? Nanoseconds{method.timeout_ns} : options_.timeout;
     bound.lane = method.urgent ? ring::Lane::urgent : ring::Lane::normal;
-    bound.timeout = timeout == forever ? kNever : turn_->clock.to_ticks(timeout);
+    bound.timeout = timeout >= kPracticallyForever ? kNever : turn_->clock.to_ticks(timeout);
     const auto steps = (static_cast<std::uint64_t>(timeout.count()) + ring::kBudgetStepNs - 1) / ring::kBudgetStepNs;
-    bound.budget = timeout == forever              ? ring::kBudgetNone
+    bound.budget = timeout >= kPracticallyForever  ? ring::kBudgetNone
                    : steps >= ring::kBudgetLonger ? ring::kBudgetLonger
                                                   : static_cast<ring::u32>(steps);
     bound.index = BoundMethod::kMissing;

@@ -16,6 +16,9 @@ namespace taut::rpc {
 
 class Core;
 
+// From here on a timeout is none: sums of ticks could wrap.
+inline constexpr Nanoseconds kPracticallyForever = std::chrono::hours(24 * 365 * 10);
+
 // One method of a binding, ready for the running path.
 struct BoundMethod {
   static constexpr ring::u16 kMissing = 0xffff;
