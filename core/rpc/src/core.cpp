@@ -201,7 +201,9 @@ void Core::control_turn(Nanoseconds wait) noexcept {
   if (own_control_ != nullptr) own_control_->poll(wait);
   if (turn_->take_from_outside(Turn::kReplies)) answer_foreign_drops(*turn_);
   if (turn_->take_from_outside(Turn::kInbox)) take_inbox();
-  if (some_ended_ && !turn_->waiting) bury_the_ended();
+  const bool may_call_user = !turn_->waiting && !turn_->calling_user;
+  if (any_news_ && may_call_user) tell_news();
+  if (some_ended_ && may_call_user) bury_the_ended(false);
   if (!husks_.empty()) std::erase_if(husks_, [](const auto& end) { return !end->held_by_replies(); });
 }
 

@@ -29,6 +29,8 @@ class Core final : public Inbox, public std::enable_shared_from_this<Core> {
   Result<Link> connect(std::string_view url, const LinkOptions& options);
   void stop_listening(std::uint64_t endpoint) noexcept;
   void forget(LinkState& link) noexcept;
+  // The claim of a call is over whose link ended while it was open.
+  void drop_claims(std::uint64_t endpoint) noexcept;
   void close() noexcept;  // everything ends: the dispatcher is being destroyed
 
   // --- the turn (core.cpp)
@@ -93,7 +95,8 @@ class Core final : public Inbox, public std::enable_shared_from_this<Core> {
   void happened(ConnectFailed& failed);
   void happened(Logged& logged);
   void end_link(LinkEnd& end, LinkEnded ended) noexcept;
-  void bury_the_ended() noexcept;
+  void bury_the_ended(bool all) noexcept;
+  void tell_news();
 
   std::vector<std::unique_ptr<Transport>> transports_;
   DispatcherOptions options_;
@@ -115,6 +118,7 @@ class Core final : public Inbox, public std::enable_shared_from_this<Core> {
   std::vector<Turn::Finished> running_finished_;
   std::vector<LinkEnd*> pumped_; // whose transport moves records itself
   bool some_ended_ = false;
+  bool any_news_ = false;
   std::vector<std::unique_ptr<LinkEnd>> husks_;  // ended, but somebody still holds a Reply of theirs
 
   std::uint64_t next_endpoint_ = 1;

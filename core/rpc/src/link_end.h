@@ -56,6 +56,9 @@ class LinkEnd {
   };
   [[nodiscard]] Room claim_request(ring::Lane lane, ring::u32 payload_bytes) noexcept;
   void drop_request(ring::Lane lane) noexcept { lane_of(lane).claim_open = false; }
+  void drop_requests() noexcept { lanes_[0].claim_open = lanes_[1].claim_open = false; }
+  // Is a call being written? Not asked of an end that serves: its answers may be claimed for ever.
+  [[nodiscard]] bool claim_open() const noexcept { return served_ == nullptr && (lanes_[0].claim_open || lanes_[1].claim_open); }
   // Sends what was claimed; `stamp + timeout` is when the call ends without an answer. Null: no row is free.
   PendingTable::Row* send_request(ring::Lane lane, ring::u16 method, ring::u32 payload_bytes, ring::u32 budget,
                                   Ticks timeout) noexcept;

@@ -51,14 +51,18 @@ CallClaim LinkState::claim(const Binding& binding, u32 method, u32 payload_bytes
 }
 
 void LinkState::drop(CallClaim& claim) noexcept {
-  if (end_ != nullptr) end_->drop_request(claim.method_->lane);
+  if (end_ == nullptr) [[unlikely]] return core_->drop_claims(endpoint_);
+  end_->drop_request(claim.method_->lane);
 }
 
 LinkState::Sent LinkState::commit(CallClaim& claim, u32 payload_bytes, Nanoseconds timeout) noexcept {
   if (!claim) [[unlikely]] return {nullptr, claim.refused_};
   const BoundMethod& method = *claim.method_;
   claim.payload_ = nullptr;  // from here on the claim is ours
-  if (end_ == nullptr) [[unlikely]] return {nullptr, Why::not_connected};
+  if (end_ == nullptr) [[unlikely]] {
+    core_->drop_claims(endpoint_);
+    return {nullptr, Why::not_connected};
+  }
   if (payload_bytes > claim.room_) [[unlikely]] {
     end_->drop_request(method.lane);
     return {nullptr, Why::too_big};
