@@ -207,16 +207,17 @@ void Core::control_turn(Nanoseconds wait) noexcept {
   if (!husks_.empty()) std::erase_if(husks_, [](const auto& end) { return !end->held_by_replies(); });
 }
 
-void Core::run(const bool& over) noexcept {
+void Core::run(const std::atomic<bool>& over) noexcept {
   const bool rests = options_.idle != Idle::spin;
   Ticks idle_since = turn_->clock.now();
-  while (!over && !stopping.load(std::memory_order_relaxed)) {
+  while (!over.load(std::memory_order_relaxed) && !stopping.load(std::memory_order_relaxed)) {
     if (poll(Dispatcher::kPollDefault) != 0) {
       idle_since = turn_->now;
     } else if (rests && turn_->now > idle_since + spin_ticks_) [[unlikely]] {
       rest(turn_->clock.to_duration(turn_->now - idle_since));
     }
   }
+  stopping.store(false, std::memory_order_relaxed);  // not at the beginning: a stop() may come before run()
 }
 
 void Core::poll_until(std::chrono::steady_clock::time_point when) noexcept {

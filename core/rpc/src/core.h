@@ -36,7 +36,7 @@ class Core final : public Inbox, public std::enable_shared_from_this<Core> {
   // --- the turn (core.cpp)
   int poll(int budget) noexcept;
   // Until `over`, which a source of the control plane sets, or stop().
-  void run(const bool& over) noexcept;
+  void run(const std::atomic<bool>& over) noexcept;
   void poll_until(std::chrono::steady_clock::time_point when) noexcept;
   void adopt_thread() noexcept;
   bool post(Posted& posted) noexcept;
