@@ -182,11 +182,7 @@ void ControlPlane::run() {
 
 void ControlPlane::perform(const std::function<void()>& f) {
   std::unique_lock lock(perform_mutex_);
-  if (runner_ == nullptr || runner_ == this_thread()) {
-    lock.unlock();
-    f();
-    return;
-  }
+  if (runner_ == nullptr || runner_ == this_thread()) return f();  // under the lock: run() begins behind it
   to_perform_.push_back(&f);
   wake();
   performed_.wait(lock, [&] { return std::find(to_perform_.begin(), to_perform_.end(), &f) == to_perform_.end(); });

@@ -32,17 +32,26 @@ int Core::poll(int budget) noexcept {
   if (!turn.on_owner() || turn.calling_user || turn.waiting || forked()) [[unlikely]] {
     if (!may_poll()) return 0;
   }
+  if (!pumped_.empty()) pump();
+  int done = 0;
+  if (turn.from_outside.load(std::memory_order_relaxed) != 0) [[unlikely]] done = take_from_outside(budget);
   turn.inside = true;
-  int done = poll_links(budget);
-  if (!cold_.empty() && done < budget) done += poll_cold(budget - done);
-  if (posts_waiting_.load(std::memory_order_relaxed)) [[unlikely]] done += run_posts();
+  // One unit is kept for the cold links: hot ones that fill every turn would else keep them waiting for ever.
+  const int kept = !cold_.empty() && budget > 1 ? 1 : 0;
+  done += poll_links(budget - done - kept);
+  if (!cold_.empty() && done < budget) [[unlikely]] done += poll_cold(budget - done);
   if (!turn.finished.empty()) [[unlikely]] done += run_finished();
   while (LinkEnd* end = turn.first_due) {
     turn.first_due = end->next_due;
     end->end_turn();
   }
   turn.inside = false;
-  if (done == 0) turn.now = turn.clock.now();
+  if (done == 0) {
+    turn.now = turn.clock.now();
+  } else if ((turn.unstamped += done % kRecordsPerBatch) >= kRecordsPerBatch) {  // a link reads it for each full batch
+    turn.unstamped = 0;
+    turn.now = turn.clock.now();
+  }
   if (turn.now >= turn.earliest_deadline) [[unlikely]] expire_calls();
   if (turn.now >= next_control_) [[unlikely]] control_turn(0ns);
   return done;
@@ -59,6 +68,7 @@ bool Core::may_poll() noexcept {
   }
   if (forked() && !ends_.empty()) {
     turn_->log(Severity::error, "poll() in a child of fork(): links belong to the process that opened them");
+    run_finished();  // of calls that were refused for the same reason
     return false;
   }
   // A server that went into the background after it began to listen: the child takes its place.
@@ -67,7 +77,6 @@ bool Core::may_poll() noexcept {
 }
 
 int Core::poll_links(int budget) noexcept {
-  if (!pumped_.empty()) pump();
   int done = 0;
   // A handler may make or end links: the list is looked at anew each time.
   for (std::size_t i = 0; i < hot_.size() && done < budget; ++i) {
@@ -112,10 +121,8 @@ int Core::poll_cold(int budget) noexcept {
 }
 
 int Core::run_finished() noexcept {
-  std::vector<Turn::Finished> finished;
-  finished.swap(turn_->finished);
-  turn_->finished.reserve(finished.capacity());
-  for (Turn::Finished& call : finished) {
+  running_finished_.swap(turn_->finished);  // callbacks may make calls that are refused too
+  for (Turn::Finished& call : running_finished_) {
     turn_->calling_user = true;
     try {
       call.callback.finish({call.status, {}});
@@ -124,26 +131,41 @@ int Core::run_finished() noexcept {
     }
     turn_->calling_user = false;
   }
-  return static_cast<int>(finished.size());
+  const int done = static_cast<int>(running_finished_.size());
+  running_finished_.clear();
+  return done;
 }
 
-int Core::run_posts() noexcept {
-  {
+int Core::take_from_outside(int budget) noexcept {
+  if (turn_->take_from_outside(Turn::kReplies)) answer_foreign_drops(*turn_);
+  if (turn_->take_from_outside(Turn::kInbox)) take_inbox();
+  // Half of the turn, so that neither posts nor records keep the others waiting.
+  return turn_->take_from_outside(Turn::kPosts) ? run_posts(std::min(budget, budget / 2 + 1)) : 0;
+}
+
+// Between two turns: a posted function may call, wait, connect, and even poll, which runs the posts behind it.
+int Core::run_posts(int budget) noexcept {
+  if (running_posts_.empty()) {
     // A poster that holds the lock delays its own function, not the turn.
-    std::unique_lock lock(posts_mutex_, std::try_to_lock);
-    if (!lock) return 0;
-    running_posts_.swap(posts_);
-    posts_waiting_.store(false, std::memory_order_relaxed);
+    const std::unique_lock lock(posts_mutex_, std::try_to_lock);
+    if (lock) running_posts_.swap(posts_);
+    next_post_ = 0;
   }
-  for (Posted& posted : running_posts_) {
+  int done = 0;
+  while (next_post_ < running_posts_.size() && done < budget) {
+    Posted posted = std::move(running_posts_[next_post_++]);
+    ++done;
     try {
       posted.run();
     } catch (...) {
       turn_->log(Severity::error, "a posted function threw");
     }
   }
-  const int done = static_cast<int>(running_posts_.size());
-  running_posts_.clear();
+  if (next_post_ >= running_posts_.size()) running_posts_.clear();
+  {
+    const std::unique_lock lock(posts_mutex_, std::try_to_lock);
+    if (!lock || !running_posts_.empty() || !posts_.empty()) turn_->came_from_outside(Turn::kPosts);
+  }
   return done;
 }
 
@@ -152,40 +174,50 @@ bool Core::post(Posted& posted) noexcept {
     const std::lock_guard lock(posts_mutex_);
     if (posts_.size() >= options_.posts_max) return false;
     posts_.push_back(std::move(posted));
-    posts_waiting_.store(true, std::memory_order_relaxed);
+    turn_->came_from_outside(Turn::kPosts);
   }
-  // sync(post): pairs with the fence in sleep_until_rung(): either this side sees the sleeper or the sleeper the post.
-  std::atomic_thread_fence(std::memory_order_seq_cst);
-  if (asleep_.load(std::memory_order_relaxed)) control_->wake();
+  wake();
   return true;
 }
 
+// Behind what came from outside.
+void Core::wake() noexcept {
+  // sync(post): pairs with the fence in sleep_until_rung(): either this side sees the sleeper or the sleeper sees what came.
+  std::atomic_thread_fence(std::memory_order_seq_cst);
+  if (asleep_.load(std::memory_order_relaxed)) control_->wake();
+}
+
 void Core::expire_calls() noexcept {
-  Ticks next = kNever;
-  for (const auto& end : ends_) next = std::min(next, end->expire(turn_->now));
-  turn_->earliest_deadline = next;
+  turn_->earliest_deadline = kNever;  // callbacks may make calls, which are earlier than that
+  for (const auto& end : ends_) {
+    const Ticks next = end->expire(turn_->now);
+    turn_->earliest_deadline = std::min(turn_->earliest_deadline, next);
+  }
 }
 
 // At most one system call a control period.
 void Core::control_turn(Nanoseconds wait) noexcept {
   next_control_ = turn_->clock.now() + control_period_;
   if (own_control_ != nullptr) own_control_->poll(wait);
-  if (turn_->foreign_waiting.load(std::memory_order_relaxed)) answer_foreign_drops(*turn_);
-  if (inbox_waiting_.load(std::memory_order_acquire)) take_inbox();
-  if (some_ended_ && !turn_->waiting) bury_the_ended();
+  if (turn_->take_from_outside(Turn::kReplies)) answer_foreign_drops(*turn_);
+  if (turn_->take_from_outside(Turn::kInbox)) take_inbox();
+  const bool may_call_user = !turn_->waiting && !turn_->calling_user;
+  if (any_news_ && may_call_user) tell_news();
+  if (some_ended_ && may_call_user) bury_the_ended(false);
   if (!husks_.empty()) std::erase_if(husks_, [](const auto& end) { return !end->held_by_replies(); });
 }
 
-void Core::run(const bool& over) noexcept {
+void Core::run(const std::atomic<bool>& over) noexcept {
   const bool rests = options_.idle != Idle::spin;
   Ticks idle_since = turn_->clock.now();
-  while (!over && !stopping.load(std::memory_order_relaxed)) {
+  while (!over.load(std::memory_order_relaxed) && !stopping.load(std::memory_order_relaxed)) {
     if (poll(Dispatcher::kPollDefault) != 0) {
       idle_since = turn_->now;
     } else if (rests && turn_->now > idle_since + spin_ticks_) [[unlikely]] {
       rest(turn_->clock.to_duration(turn_->now - idle_since));
     }
   }
+  stopping.store(false, std::memory_order_relaxed);  // not at the beginning: a stop() may come before run()
 }
 
 void Core::poll_until(std::chrono::steady_clock::time_point when) noexcept {
@@ -203,11 +235,11 @@ void Core::rest(Nanoseconds idle_for) noexcept {
 void Core::sleep_until_rung() noexcept {
   OwnBoard board{board_ ? &board_->state() : nullptr};
   asleep_.store(true, std::memory_order_relaxed);
-  // sync(post): pairs with the fence in post(). It also is the one of announce_sleep() where there is no board yet.
+  // sync(post): pairs with the fence in wake(). It also is the one of announce_sleep() where there is no board yet.
   std::atomic_thread_fence(std::memory_order_seq_cst);
   if (board.state != nullptr) ring::announce_sleep(board, 0);
   const bool anything = std::any_of(ends_.begin(), ends_.end(), [](const auto& end) { return end->waiting(); }) ||
-                        posts_waiting_.load(std::memory_order_relaxed) || !pumped_.empty();
+                        turn_->from_outside.load(std::memory_order_relaxed) != 0 || !pumped_.empty();
   if (!anything) {
     Nanoseconds wait = kSleepMax;
     if (turn_->earliest_deadline != kNever) {

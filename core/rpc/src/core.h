@@ -29,12 +29,14 @@ class Core final : public Inbox, public std::enable_shared_from_this<Core> {
   Result<Link> connect(std::string_view url, const LinkOptions& options);
   void stop_listening(std::uint64_t endpoint) noexcept;
   void forget(LinkState& link) noexcept;
+  // The claim of a call is over whose link ended while it was open.
+  void drop_claims(std::uint64_t endpoint) noexcept;
   void close() noexcept;  // everything ends: the dispatcher is being destroyed
 
   // --- the turn (core.cpp)
   int poll(int budget) noexcept;
   // Until `over`, which a source of the control plane sets, or stop().
-  void run(const bool& over) noexcept;
+  void run(const std::atomic<bool>& over) noexcept;
   void poll_until(std::chrono::steady_clock::time_point when) noexcept;
   void adopt_thread() noexcept;
   bool post(Posted& posted) noexcept;
@@ -75,7 +77,9 @@ class Core final : public Inbox, public std::enable_shared_from_this<Core> {
   bool may_poll() noexcept;
   int poll_links(int budget) noexcept;
   int poll_cold(int budget) noexcept;
-  int run_posts() noexcept;
+  int take_from_outside(int budget) noexcept;
+  int run_posts(int budget) noexcept;
+  void wake() noexcept;
   int run_finished() noexcept;
   void pump() noexcept;
   void expire_calls() noexcept;
@@ -91,7 +95,8 @@ class Core final : public Inbox, public std::enable_shared_from_this<Core> {
   void happened(ConnectFailed& failed);
   void happened(Logged& logged);
   void end_link(LinkEnd& end, LinkEnded ended) noexcept;
-  void bury_the_ended() noexcept;
+  void bury_the_ended(bool all) noexcept;
+  void tell_news();
 
   std::vector<std::unique_ptr<Transport>> transports_;
   DispatcherOptions options_;
@@ -110,8 +115,10 @@ class Core final : public Inbox, public std::enable_shared_from_this<Core> {
   std::vector<LinkEnd*> cold_;   // a few every turn
   std::size_t next_hot_ = 0;
   std::size_t next_cold_ = 0;
+  std::vector<Turn::Finished> running_finished_;
   std::vector<LinkEnd*> pumped_; // whose transport moves records itself
   bool some_ended_ = false;
+  bool any_news_ = false;
   std::vector<std::unique_ptr<LinkEnd>> husks_;  // ended, but somebody still holds a Reply of theirs
 
   std::uint64_t next_endpoint_ = 1;
@@ -120,12 +127,11 @@ class Core final : public Inbox, public std::enable_shared_from_this<Core> {
 
   std::mutex inbox_mutex_;
   std::vector<Event> inbox_;
-  std::atomic<bool> inbox_waiting_{false};
 
   std::mutex posts_mutex_;
   std::vector<Posted> posts_;
   std::vector<Posted> running_posts_;
-  std::atomic<bool> posts_waiting_{false};
+  std::size_t next_post_ = 0;  // of running_posts_
   std::atomic<bool> asleep_{false};  // in epoll: a post must wake it
 };
 

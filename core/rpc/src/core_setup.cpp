@@ -20,7 +20,9 @@ Core::Core(std::vector<std::unique_ptr<Transport>> transports, DispatcherOptions
   }
   control_period_ = turn_->clock.to_ticks(options_.control_period);
   spin_ticks_ = turn_->clock.to_ticks(kSpinFor);
+  turn_->wake = [this] { wake(); };
   turn_->finished.reserve(64);
+  running_finished_.reserve(64);
   posts_.reserve(options_.posts_max);
   running_posts_.reserve(options_.posts_max);
 }
@@ -32,13 +34,15 @@ void Core::close() noexcept {
   for (auto& [endpoint, link] : links_) link->core_gone();
   links_.clear();
   for (auto& [endpoint, served] : served_) control_->perform([&] { served.acceptor.reset(); });
+  served_.clear();
+  take_inbox();  // links that nobody has taken yet: their peers are told
   for (const auto& end : ends_) {
     if (end->ended == nullptr) end_link(*end, {Why::link_closed, "the dispatcher was destroyed"});
   }
-  bury_the_ended();
-  turn_->gone.store(true, std::memory_order_release);
-  for (auto& end : husks_) leave_to_replies(std::move(end));
-  husks_.clear();
+  bury_the_ended(true);
+  // Calls that were refused, and those that the callbacks of the ended ones made. Not for ever: a callback may retry.
+  for (int round = 0; round != 3 && !turn_->finished.empty(); ++round) run_finished();
+  leave_to_replies(*turn_, std::move(husks_));
 }
 
 bool Core::on_owner() noexcept {
@@ -156,6 +160,7 @@ Result<Link> Core::connect(std::string_view text, const LinkOptions& defaults) {
     }
     control_turn(std::min<Nanoseconds>(left, std::chrono::milliseconds(10)));
   }
+  state->forget_news();  // that it is up is what connect() says
   return Link(std::move(state));
 }
 
@@ -175,7 +180,7 @@ void Core::forget(LinkState& link) noexcept {
 void Core::deliver(Event event) {
   const std::lock_guard lock(inbox_mutex_);
   inbox_.push_back(std::move(event));
-  inbox_waiting_.store(true, std::memory_order_release);
+  turn_->came_from_outside(Turn::kInbox);
 }
 
 void Core::link_up(std::uint64_t endpoint, std::unique_ptr<Wire> wire) { deliver(LinkUp{endpoint, std::move(wire)}); }
@@ -190,7 +195,6 @@ void Core::take_inbox() {
   {
     const std::lock_guard lock(inbox_mutex_);
     events.swap(inbox_);
-    inbox_waiting_.store(false, std::memory_order_relaxed);
   }
   for (Event& event : events) {
     std::visit([this](auto& what) { happened(what); }, event);
@@ -201,6 +205,12 @@ void Core::happened(LinkUp& up) {
   const auto served = served_.find(up.endpoint);
   const auto link = links_.find(up.endpoint);
   if (served == served_.end() && link == links_.end()) return up.wire->close();  // nobody waits for it any more
+  if (link != links_.end() && std::any_of(ends_.begin(), ends_.end(), [&](const auto& end) {
+        return end->endpoint == up.endpoint && end->claim_open();
+      })) {
+    // A call is still being written into the ring that went: sent now, it must not end up in the new one.
+    return deliver(LinkUp{up.endpoint, std::move(up.wire)});
+  }
   auto end = std::make_unique<LinkEnd>(turn_, std::move(up.wire), served != served_.end() ? served->second.methods : nullptr);
   end->endpoint = up.endpoint;
   hot_.push_back(end.get());
@@ -208,7 +218,11 @@ void Core::happened(LinkUp& up) {
   ends_.push_back(std::move(end));
   cold_.reserve(ends_.size());
   hot_.reserve(ends_.size());
-  if (link != links_.end()) link->second->connected(*ends_.back());
+  if (link != links_.end()) {
+    link->second->connected(*ends_.back());
+    any_news_ = true;
+    next_control_ = 0;
+  }
 }
 
 void Core::happened(LinkDown& down) {
@@ -239,15 +253,42 @@ void Core::end_link(LinkEnd& end, LinkEnded ended) noexcept {
   std::erase(pumped_, &end);
   some_ended_ = true;
   const auto link = links_.find(end.endpoint);
-  if (link != links_.end() && link->second->end() == &end) link->second->disconnected();
+  if (link != links_.end() && link->second->end() == &end) {
+    link->second->disconnected();
+    any_news_ = true;
+  }
   next_control_ = 0;
 }
 
-void Core::bury_the_ended() noexcept {
+void Core::tell_news() {
+  any_news_ = false;
+  std::vector<std::uint64_t> endpoints;
+  for (const auto& [endpoint, link] : links_) {
+    if (link->has_news()) endpoints.push_back(endpoint);
+  }
+  for (const std::uint64_t endpoint : endpoints) {
+    const auto link = links_.find(endpoint);  // whoever was told before may have destroyed it
+    if (link != links_.end()) link->second->tell_news();
+  }
+}
+
+void Core::drop_claims(std::uint64_t endpoint) noexcept {
+  for (const auto& end : ends_) {
+    if (end->endpoint == endpoint) end->drop_requests();
+  }
+}
+
+// An end in whose ring a call is being written stays until that is over, unless the dispatcher goes.
+void Core::bury_the_ended(bool all) noexcept {
   some_ended_ = false;
   std::vector<std::unique_ptr<LinkEnd>> ended;
   for (auto& end : ends_) {
-    if (end != nullptr && end->ended != nullptr) ended.push_back(std::move(end));
+    if (end == nullptr || end->ended == nullptr) continue;
+    if (end->claim_open() && !all) {
+      some_ended_ = true;
+    } else {
+      ended.push_back(std::move(end));
+    }
   }
   std::erase(ends_, nullptr);
   for (auto& end : ended) {

@@ -16,12 +16,13 @@ Signals::Signals(std::initializer_list<int> numbers) {
   sigset_t set;
   sigemptyset(&set);
   for (const int number : numbers) sigaddset(&set, number);
-  pthread_sigmask(SIG_BLOCK, &set, nullptr);
+  pthread_sigmask(SIG_BLOCK, &set, &before_);
   fd_ = signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
 }
 
 Signals::~Signals() {
   if (fd_ >= 0) ::close(fd_);
+  pthread_sigmask(SIG_SETMASK, &before_, nullptr);
 }
 
 Listener& Listener::operator=(Listener&& other) noexcept {
@@ -56,14 +57,14 @@ void dress_thread(const DispatcherOptions& options, const LogCallback& log) {
 
 class SignalWatch final : public ControlPlane::Source {
  public:
-  explicit SignalWatch(bool& seen) : seen_(seen) {}
+  explicit SignalWatch(std::atomic<bool>& seen) : seen_(seen) {}
   void on_ready(int fd, std::uint32_t) override {
     signalfd_siginfo info;
     if (read(fd, &info, sizeof info) == sizeof info) seen_ = true;
   }
 
  private:
-  bool& seen_;
+  std::atomic<bool>& seen_;
 };
 
 }  // namespace
@@ -100,22 +101,22 @@ Result<Link> connect_alone(std::unique_ptr<Dispatcher> dispatcher, std::string_v
 
 void Dispatcher::run() noexcept {
   dress_thread(core_->options(), core_->turn().log);
-  core_->stopping.store(false, std::memory_order_relaxed);
-  const bool never = false;
+  const std::atomic<bool> never{false};
   core_->run(never);
 }
 
 void Dispatcher::run_until(const Signals& signals) noexcept {
   dress_thread(core_->options(), core_->turn().log);
-  bool seen = false;
+  std::atomic<bool> seen{false};  // the control plane may have a thread of its own
   SignalWatch watch(seen);
-  if (auto added = core_->control().add(signals.fd(), EPOLLIN, watch); !added) {
+  Result<void> added;
+  core_->control().perform([&] { added = core_->control().add(signals.fd(), EPOLLIN, watch); });
+  if (!added) {
     core_->turn().log(Severity::error, added.error().what());
     return;
   }
-  core_->stopping.store(false, std::memory_order_relaxed);
   core_->run(seen);
-  core_->control().remove(signals.fd());
+  core_->control().perform([&] { core_->control().remove(signals.fd()); });
 }
 
 }  // namespace rpc

@@ -18,11 +18,12 @@ using ring::u32;
 using ring::u64;
 using ring::u8;
 
-// After so many records of a turn the clock is read anew, and what was sent is shown: the peer works on it while the
-// turn goes on. Both sides stay busy with half a default window each.
-constexpr int kRecordsPerBatch = 16;
-
 constexpr u32 kPrefetchLines = 4;
+
+// An answer that is ok, without pieces or extensions: the usual one, told by a single comparison.
+constexpr bool is_plain_answer(Head head) noexcept {
+  return head.word >> 32 == Head::make(0, Kind::reply, ring::flag::your_id).word >> 32;
+}
 
 constexpr Lane kLanes[] = {Lane::urgent, Lane::normal};
 
@@ -78,6 +79,12 @@ LinkEnd::LinkEnd(std::shared_ptr<Turn> turn, std::unique_ptr<Wire> wire, std::sh
   may_sleep_ = peer_board_ != nullptr &&
                (peer_board_->load(std::memory_order_relaxed) & ring::board::never_sleeps) == 0;
   if (copies_all_) large_copy_.reset(new (std::align_val_t{ring::kStep}) std::byte[lanes_[0].in.ring_bytes() / 4]);
+}
+
+void Turn::no_longer_due(LinkEnd& end) noexcept {
+  LinkEnd** at = &first_due;
+  while (*at != nullptr && *at != &end) at = &(*at)->next_due;
+  if (*at != nullptr) *at = end.next_due;
 }
 
 // The empty poll is the one that a waiting peer waits for: it looks at two heads and little else.
@@ -186,6 +193,9 @@ bool LinkEnd::waiting() const noexcept {
 
 [[gnu::cold, gnu::noinline]] void LinkEnd::broke(const char* format, u64 a, u64 b) noexcept {
   if (std::exchange(broken_, true)) return;
+  counters_.violations.add();
+  // Nothing more of this peer is handled; the next poll finds nothing, and the dispatcher ends the link.
+  for (LaneEnd& lane : lanes_) lane.in.stop();
   char text[160];
   std::snprintf(text, sizeof text, format, static_cast<unsigned long>(a), static_cast<unsigned long>(b));
   violation_ = text;
@@ -245,10 +255,13 @@ void LinkEnd::serve(LaneEnd& lane, const Record& record, const std::byte* header
   if (served_ == nullptr || method_index >= served_->count()) [[unlikely]] {
     return broke("a request for method %lu of %lu", method_index, served_ == nullptr ? 0 : served_->count());
   }
-  if ((record.head.flags() & ring::flag::extensions) != 0 || header.extensions != 0) [[unlikely]] {
-    return broke("a request with extensions, which were not agreed");
+  if ((record.head.flags() & ~ring::flag::taken_wanted) != 0 || header.extensions != 0) [[unlikely]] {
+    return broke("a request with flags %lu and extensions %lu, which were not agreed", record.head.flags(), header.extensions);
   }
-  if (!lane.admission.enter()) [[unlikely]] return broke("more unanswered calls than were granted");
+  if (!lane.admission.enter()) [[unlikely]] {
+    lane.admission.leave(ring::kStep);  // nobody holds a Reply for it
+    return broke("more unanswered calls than were granted");
+  }
   const ServedMethods::Method& method = (*served_)[method_index];
   counters_.requests_received.add();
 
@@ -280,13 +293,14 @@ void LinkEnd::serve(LaneEnd& lane, const Record& record, const std::byte* header
                             .bound = method.answer_bound,
                             .method = static_cast<u16>(method_index),
                             .lane = lane.name,
-                            .ran = false},
+                            .marks = 0},
                   lane.taken, record.end);
   turn.calling_user = true;
   try {
     method.serve(*method.service, call);
   } catch (...) {
     report_thrown(turn, "the handler of", method.description->name);
+    call.reply().refuse(Code::internal, Why::handler_threw, "the handler threw an exception");  // if it still has it
   }
   turn.calling_user = false;
 }
@@ -297,7 +311,7 @@ void LinkEnd::serve(LaneEnd& lane, const Record& record, const std::byte* header
   const auto ran = static_cast<u8>(detail >> 8) & 3;
   const auto why = static_cast<u8>(detail >> 10);
   const std::string_view text(reinterpret_cast<const char*>(payload.data()), std::min<std::size_t>(payload.size(), kStatusTextMax));
-  return {code < kCodeCount ? static_cast<Code>(code) : Code::unknown, ran < static_cast<int>(kRanCount) ? static_cast<Ran>(ran) : Ran::maybe,
+  return {code != 0 && code < kCodeCount ? static_cast<Code>(code) : Code::unknown, ran < static_cast<int>(kRanCount) ? static_cast<Ran>(ran) : Ran::maybe,
           why < static_cast<u8>(Why::count_) ? static_cast<Why>(why) : Why::none, text};
 }
 
@@ -307,16 +321,22 @@ void LinkEnd::finish(LaneEnd& lane, Head head, const std::byte* header_bytes, st
   if (lane.calls_open == 0) [[unlikely]] return broke("an answer to a call that nobody made");
   --lane.calls_open;
   PendingTable::Row* row = pending_.find(call);
-  if (row == nullptr) [[unlikely]] {
-    counters_.answers_late.add();
-    return;
-  }
+  if (row == nullptr) [[unlikely]] return late_answer(lane);
   counters_.answers_received.add();
-  if (head.detail() == 0) [[likely]] {
+  if (is_plain_answer(head)) [[likely]] {
     run_callback(*row, {Status{}, payload});
+  } else if (head.flags() != ring::flag::your_id) {
+    broke("an answer with flags %lu, which were not agreed", head.flags());
   } else {
     run_callback(*row, {read_status(head, payload), {}});
   }
+}
+
+// A call that ended here before its answer came. Any other answer is a lie.
+[[gnu::cold, gnu::noinline]] void LinkEnd::late_answer(LaneEnd& lane) noexcept {
+  if (lane.calls_abandoned == 0) return broke("an answer to a call that nobody made, or a second one");
+  --lane.calls_abandoned;
+  counters_.answers_late.add();
 }
 
 inline void LinkEnd::run_callback(PendingTable::Row& row, const RawAnswer& answer) noexcept {
@@ -341,6 +361,8 @@ inline void LinkEnd::run_callback(PendingTable::Row& row, const RawAnswer& answe
         const std::byte* bytes = take_in(lane, kept.record, copy);
         take(lane, kept.record, copy, bytes);
         ++done;
+      } else {
+        --lane.calls_open;  // only now: a grant that came back with the wait would let the ring overfill
       }
       lane.in.release(kept.record.end);
     }
@@ -417,7 +439,9 @@ LinkEnd::Found LinkEnd::look_for(u64 call, Status& status, AnswerBuffer& buffer)
       }
       PendingTable::Row* row = pending_.find(call);
       if (row == nullptr || lane.calls_open == 0) return broke("an answer given twice"), Found::something;
-      --lane.calls_open;
+      if (record.head.flags() != ring::flag::your_id) [[unlikely]] {
+        return broke("an answer with flags %lu, which were not agreed", record.head.flags()), Found::something;
+      }
       row->call = 0;
       pending_.close(*row);
       counters_.answers_received.add();
@@ -428,6 +452,7 @@ LinkEnd::Found LinkEnd::look_for(u64 call, Status& status, AnswerBuffer& buffer)
       }
       if (lane.kept.empty()) {
         lane.in.release(record.end);
+        --lane.calls_open;
       } else {
         lane.kept.push_back({record, true});
       }
@@ -452,6 +477,7 @@ Status LinkEnd::give_up(u64 call, Code code, Why why, std::string_view text) noe
   const Status status(code, verdict(*row, why == Why::peer_died || why == Why::peer_closed), why, text);
   row->call = 0;
   row->callback.clear();
+  ++lane_of(row->lane).calls_abandoned;
   pending_.close(*row);
   if (why == Why::timeout) counters_.calls_timed_out.add();
   return status;
@@ -465,6 +491,7 @@ Ticks LinkEnd::expire(Ticks now) noexcept {
       return;
     }
     counters_.calls_timed_out.add();
+    ++lane_of(row.lane).calls_abandoned;
     run_callback(row, {Status(Code::deadline_exceeded, verdict(row, false), Why::timeout, "no answer within the timeout"), {}});
   });
   return next;

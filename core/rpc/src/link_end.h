@@ -23,6 +23,10 @@
 
 namespace taut::rpc {
 
+// After so many records of a turn the clock is read anew, and what was sent is shown: the peer works on it while the
+// turn goes on. Both sides stay busy with half a default window each.
+inline constexpr int kRecordsPerBatch = 16;
+
 class LinkEnd {
  public:
   // Records up to this size are copied before anything is read from them, for every peer.
@@ -30,6 +34,9 @@ class LinkEnd {
 
   // `served` is null on an end that only calls.
   LinkEnd(std::shared_ptr<Turn> turn, std::unique_ptr<Wire> wire, std::shared_ptr<const ServedMethods> served);
+  ~LinkEnd() {
+    if (due_) turn_->no_longer_due(*this);
+  }
 
   // Handles at most `budget` records; returns how many.
   int poll(int budget) noexcept;
@@ -49,6 +56,9 @@ class LinkEnd {
   };
   [[nodiscard]] Room claim_request(ring::Lane lane, ring::u32 payload_bytes) noexcept;
   void drop_request(ring::Lane lane) noexcept { lane_of(lane).claim_open = false; }
+  void drop_requests() noexcept { lanes_[0].claim_open = lanes_[1].claim_open = false; }
+  // Is a call being written? Not asked of an end that serves: its answers may be claimed for ever.
+  [[nodiscard]] bool claim_open() const noexcept { return served_ == nullptr && (lanes_[0].claim_open || lanes_[1].claim_open); }
   // Sends what was claimed; `stamp + timeout` is when the call ends without an answer. Null: no row is free.
   PendingTable::Row* send_request(ring::Lane lane, ring::u16 method, ring::u32 payload_bytes, ring::u32 budget,
                                   Ticks timeout) noexcept;
@@ -83,7 +93,7 @@ class LinkEnd {
  private:
   friend class RawReply;
   friend void answer_foreign_drops(Turn&) noexcept;
-  friend void leave_to_replies(std::unique_ptr<LinkEnd>) noexcept;
+  friend void leave_to_replies(Turn&, std::vector<std::unique_ptr<LinkEnd>>) noexcept;
 
   // A record that a wait read past: it is handled by the next poll, and released in ring order.
   struct Kept {
@@ -101,6 +111,7 @@ class LinkEnd {
     Admission admission;
     ring::u32 calls_open = 0;   // grants in use: they come back when the answer is released
     ring::u32 calls_max;
+    ring::u32 calls_abandoned = 0;  // of calls_open: ended here, but their answers have not come
     bool claim_open = false;
     ring::Claim claim;
     std::vector<Kept> kept;
@@ -118,6 +129,7 @@ class LinkEnd {
   int poll_records(LaneEnd& first_lane, ring::Record record, int budget) noexcept;
   int refuse_poll(LaneEnd& lane, const ring::Record& record) noexcept;
   int poll_kept() noexcept;
+  void late_answer(LaneEnd& lane) noexcept;
   void run_callback(PendingTable::Row& row, const RawAnswer& answer) noexcept;
   [[nodiscard]] Status read_status(ring::Head head, std::span<const std::byte> payload) const noexcept;
   [[nodiscard]] Ran verdict(const PendingTable::Row& row, bool dead) const noexcept;
@@ -157,7 +169,7 @@ class LinkEnd {
 
 // Replies that were dropped on other threads are answered here, by the dispatcher's thread.
 void answer_foreign_drops(Turn& turn) noexcept;
-// The dispatcher is gone (Turn::gone is set): the last Reply that is still held deletes the end.
-void leave_to_replies(std::unique_ptr<LinkEnd> end) noexcept;
+// The dispatcher goes (Turn::gone is set here): the last Reply that is still held deletes its end.
+void leave_to_replies(Turn& turn, std::vector<std::unique_ptr<LinkEnd>> ends) noexcept;
 
 }  // namespace taut::rpc

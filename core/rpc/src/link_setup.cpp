@@ -60,9 +60,9 @@ void LinkState::fill(Binding& binding) const {
     BoundMethod& bound = binding.methods[i];
     const Nanoseconds timeout = method.timeout_ns != 0 ? Nanoseconds{method.timeout_ns} : options_.timeout;
     bound.lane = method.urgent ? ring::Lane::urgent : ring::Lane::normal;
-    bound.timeout = timeout == forever ? kNever : turn_->clock.to_ticks(timeout);
+    bound.timeout = timeout >= kPracticallyForever ? kNever : turn_->clock.to_ticks(timeout);
     const auto steps = (static_cast<std::uint64_t>(timeout.count()) + ring::kBudgetStepNs - 1) / ring::kBudgetStepNs;
-    bound.budget = timeout == forever              ? ring::kBudgetNone
+    bound.budget = timeout >= kPracticallyForever  ? ring::kBudgetNone
                    : steps >= ring::kBudgetLonger ? ring::kBudgetLonger
                                                   : static_cast<ring::u32>(steps);
     bound.index = BoundMethod::kMissing;
@@ -77,14 +77,31 @@ void LinkState::connected(LinkEnd& end) {
   last_error_.reset();
   backoff_ = 0ns;
   for (const auto& binding : bindings_) fill(*binding);
-  if (on_link && !turn_->waiting) on_link(true);
+  news_.push_back(true);
 }
 
 void LinkState::disconnected() {
   end_ = nullptr;
-  if (on_link && !turn_->waiting) on_link(false);
+  news_.push_back(false);
   backoff_ = kBackoffFirst;
   if (connector_ != nullptr) attempt_after(0ns);
+}
+
+void LinkState::tell_news() {
+  const auto tell = on_link;  // a copy: the user may destroy this link in it
+  std::vector<bool> news;
+  news.swap(news_);
+  if (!tell) return;
+  const std::shared_ptr<Core> core = core_;
+  core->turn().calling_user = true;
+  for (const bool up : news) {
+    try {
+      tell(up);
+    } catch (...) {
+      core->turn().log(Severity::error, "an on_link() function threw");
+    }
+  }
+  core->turn().calling_user = false;
 }
 
 void LinkState::attempt_failed(const Error& error) {

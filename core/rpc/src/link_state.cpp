@@ -40,10 +40,10 @@ u32 budget_of(Nanoseconds timeout) noexcept {
 
 CallClaim LinkState::claim(const Binding& binding, u32 method, u32 payload_bytes) noexcept {
   const BoundMethod& bound = binding.methods[method];
-  if (end_ == nullptr) [[unlikely]] return {this, &bound, nullptr, 0, Why::not_connected};
-  if (!turn_->on_owner()) [[unlikely]] {
+  if (!turn_->on_owner()) [[unlikely]] {  // first: nothing else may be looked at on another thread
     if (!core_->on_owner()) return {this, &bound, nullptr, 0, Why::wrong_thread};
   }
+  if (end_ == nullptr) [[unlikely]] return {this, &bound, nullptr, 0, Why::not_connected};
   if (core_->forked()) [[unlikely]] return {this, &bound, nullptr, 0, Why::forked};
   if (bound.index == BoundMethod::kMissing) [[unlikely]] return {this, &bound, nullptr, 0, Why::unknown_method};
   const LinkEnd::Room room = end_->claim_request(bound.lane, payload_bytes);
@@ -51,14 +51,18 @@ CallClaim LinkState::claim(const Binding& binding, u32 method, u32 payload_bytes
 }
 
 void LinkState::drop(CallClaim& claim) noexcept {
-  if (end_ != nullptr) end_->drop_request(claim.method_->lane);
+  if (end_ == nullptr) [[unlikely]] return core_->drop_claims(endpoint_);
+  end_->drop_request(claim.method_->lane);
 }
 
 LinkState::Sent LinkState::commit(CallClaim& claim, u32 payload_bytes, Nanoseconds timeout) noexcept {
   if (!claim) [[unlikely]] return {nullptr, claim.refused_};
   const BoundMethod& method = *claim.method_;
   claim.payload_ = nullptr;  // from here on the claim is ours
-  if (end_ == nullptr) [[unlikely]] return {nullptr, Why::not_connected};
+  if (end_ == nullptr) [[unlikely]] {
+    core_->drop_claims(endpoint_);
+    return {nullptr, Why::not_connected};
+  }
   if (payload_bytes > claim.room_) [[unlikely]] {
     end_->drop_request(method.lane);
     return {nullptr, Why::too_big};
@@ -66,8 +70,9 @@ LinkState::Sent LinkState::commit(CallClaim& claim, u32 payload_bytes, Nanosecon
   u32 budget = method.budget;
   Ticks ticks = method.timeout;
   if (timeout.count() != 0) [[unlikely]] {
-    budget = timeout == forever ? ring::kBudgetNone : budget_of(timeout);
-    ticks = timeout == forever ? kNever : turn_->clock.to_ticks(timeout);
+    if (timeout.count() < 0) timeout = Nanoseconds{1};  // until a point in time that has passed
+    budget = timeout >= kPracticallyForever ? ring::kBudgetNone : budget_of(timeout);
+    ticks = timeout >= kPracticallyForever ? kNever : turn_->clock.to_ticks(timeout);
   }
   PendingTable::Row* row = end_->send_request(method.lane, method.index, payload_bytes, budget, ticks);
   return {row, row == nullptr ? Why::calls_in_flight : Why::none};
@@ -90,12 +95,20 @@ PendingCall LinkState::send(CallClaim&& claim, u32 payload_bytes, CallOptions op
 
 // The call was not sent: its callback runs in the next turn.
 [[gnu::cold, gnu::noinline]] Callback& LinkState::finish_later(Why refused) noexcept {
+  if (refused == Why::wrong_thread) {
+    // The list of ended calls belongs to another thread, and so would the callback: it is destroyed without being run.
+    turn_->log(Severity::error, "a call was " + core_->wrong_thread_text() + ". Its callback does not run");
+    thread_local Callback nobody;
+    nobody.clear();
+    return nobody;
+  }
   if (end_ != nullptr) end_->counters().calls_refused.add();
   turn_->finished.push_back({Callback{}, refusal(refused)});
   return turn_->finished.back().callback;
 }
 
 Status LinkState::wait(CallClaim&& claim, u32 payload_bytes, Wait wait, AnswerBuffer& buffer) noexcept {
+  if (claim.refused_ == Why::wrong_thread) [[unlikely]] return refusal(Why::wrong_thread);
   if (turn_->calling_user || turn_->waiting) [[unlikely]] {
     if (claim) claim.drop();
     claim.payload_ = nullptr;

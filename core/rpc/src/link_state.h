@@ -16,6 +16,9 @@ namespace taut::rpc {
 
 class Core;
 
+// From here on a timeout is none: sums of ticks could wrap.
+inline constexpr Nanoseconds kPracticallyForever = std::chrono::hours(24 * 365 * 10);
+
 // One method of a binding, ready for the running path.
 struct BoundMethod {
   static constexpr ring::u16 kMissing = 0xffff;
@@ -51,6 +54,10 @@ class LinkState final : public ControlPlane::Source {
   void on_time() override;  // the next attempt is due
   void on_ready(int, std::uint32_t) override {}
   void core_gone() noexcept;
+  // Tells the user what became of the link; outside of turns, waits and callbacks. The link may be gone afterwards.
+  void tell_news();
+  [[nodiscard]] bool has_news() const noexcept { return !news_.empty(); }
+  void forget_news() noexcept { news_.clear(); }
 
   [[nodiscard]] LinkEnd* end() const noexcept { return end_; }
   [[nodiscard]] const std::string& url() const noexcept { return url_; }
@@ -82,6 +89,7 @@ class LinkState final : public ControlPlane::Source {
   std::unique_ptr<Connector> connector_;
   std::vector<std::unique_ptr<Binding>> bindings_;
   std::optional<Error> last_error_;
+  std::vector<bool> news_;  // up or down, not told yet
   Nanoseconds backoff_{0};
 };
 

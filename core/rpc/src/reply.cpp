@@ -64,7 +64,9 @@ inline bool RawReply::at_home() const noexcept {
 
 [[gnu::flatten]] std::byte* RawReply::claim(u32 payload_bytes) noexcept {
   if (duty_.end == nullptr || !at_home() || duty_.end->closed_) return nullptr;
-  return duty_.end->claim_answer(duty_.end->lane_of(duty_.lane), payload_bytes, duty_.bound);
+  std::byte* room = duty_.end->claim_answer(duty_.end->lane_of(duty_.lane), payload_bytes, duty_.bound);
+  if (room != nullptr) [[likely]] duty_.marks |= kClaimed;
+  return room;
 }
 
 [[gnu::flatten]] void RawReply::send(u32 payload_bytes) noexcept {
@@ -76,8 +78,10 @@ void RawReply::refuse(Code code, Why why, std::string_view text) noexcept {
   if (duty_.end == nullptr) return;
   if (!at_home()) return drop_elsewhere(true);
   LinkEnd* end = std::exchange(duty_.end, nullptr);
+  LinkEnd::LaneEnd& lane = end->lane_of(duty_.lane);
+  if ((duty_.marks & kClaimed) != 0) lane.claim_open = false;  // what was claimed is not sent any more
   // What is refused before taken() did not run.
-  end->refuse(end->lane_of(duty_.lane), duty_.call, duty_.bound, code, duty_.ran ? Ran::yes : Ran::no, why, text);
+  end->refuse(lane, duty_.call, duty_.bound, code, (duty_.marks & kRan) != 0 ? Ran::yes : Ran::no, why, text);
 }
 
 void RawReply::refuse_too_big(u32 payload_bytes) noexcept {

@@ -16,7 +16,8 @@ void RawReply::drop_elsewhere(bool wrong_thread) noexcept {
                                      turn->owner_name + "; carry it home with post()");
     }
     turn->foreign.push_back({end, duty_.call, duty_.bound, static_cast<std::uint8_t>(duty_.lane), wrong_thread});
-    turn->foreign_waiting.store(true, std::memory_order_relaxed);
+    turn->came_from_outside(Turn::kReplies);
+    turn->wake();
     return;
   }
   end->lanes_[LinkEnd::index(duty_.lane)].admission.leave(duty_.bound);
@@ -28,7 +29,6 @@ void answer_foreign_drops(Turn& turn) noexcept {
   {
     const std::lock_guard lock(turn.foreign_mutex);
     drops.swap(turn.foreign);
-    turn.foreign_waiting.store(false, std::memory_order_relaxed);
   }
   for (const Turn::ForeignDrop& drop : drops) {
     drop.end->refuse(drop.end->lane_of(static_cast<ring::Lane>(drop.lane)), drop.call, drop.bound, Code::aborted, Ran::yes,
@@ -37,11 +37,20 @@ void answer_foreign_drops(Turn& turn) noexcept {
   }
 }
 
-// The dispatcher is gone (Turn::gone is set): the last Reply deletes the end.
-void leave_to_replies(std::unique_ptr<LinkEnd> end) noexcept {
-  const std::shared_ptr<Turn> turn = end->turn_keep_;
-  const std::lock_guard lock(turn->foreign_mutex);
-  if (end->held_by_replies()) (void)end.release();
+// One step under the mutex: a Reply that goes on another thread meanwhile finds either a dispatcher that will see it, or
+// an end that is its own to delete.
+void leave_to_replies(Turn& turn, std::vector<std::unique_ptr<LinkEnd>> ends) noexcept {
+  const std::lock_guard lock(turn.foreign_mutex);
+  turn.gone.store(true, std::memory_order_release);
+  turn.wake = nullptr;
+  for (const Turn::ForeignDrop& drop : turn.foreign) {
+    drop.end->lane_of(static_cast<ring::Lane>(drop.lane)).admission.leave(drop.bound);
+  }
+  turn.foreign.clear();
+  for (auto& end : ends) {
+    if (end->held_by_replies()) (void)end.release();
+  }
+  ends.clear();
 }
 
 }  // namespace taut::rpc

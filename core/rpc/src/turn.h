@@ -3,6 +3,7 @@
 
 #include <atomic>
 #include <cstdint>
+#include <functional>
 #include <mutex>
 #include <string>
 #include <vector>
@@ -28,6 +29,7 @@ struct Turn {
   // Refreshed on empty polls and every few records, never between a hit and its handler.
   Ticks now;
   std::uint64_t step_ticks_q16;  // ticks of one budget step of 16 ns, in 1/65536
+  int unstamped = 0;             // records since `now` was read, over turns that found a few each
   bool inside = false;           // within Dispatcher::poll(): stamps come from `now`, bells are rung at its end
   bool calling_user = false;     // a handler or callback runs: waits are refused
   bool waiting = false;          // inside a wait: no callback may run
@@ -42,12 +44,24 @@ struct Turn {
 
   // Ends that sent something in this turn: their batches and bells are due when it is over.
   LinkEnd* first_due = nullptr;
+  void no_longer_due(LinkEnd& end) noexcept;
 
   // The thread that polls; null until the first poll.
   ThreadId owner = nullptr;
   std::string owner_name;
 
   LogCallback log = log_to_stderr;
+
+  // What came in from outside the turn, one bit each, so that a turn asks once: the dispatcher looks at the next one.
+  static constexpr unsigned kPosts = 1;
+  static constexpr unsigned kInbox = 2;
+  static constexpr unsigned kReplies = 4;
+  std::atomic<unsigned> from_outside{0};  // relaxed: what it tells of stands behind a mutex
+  void came_from_outside(unsigned what) noexcept { from_outside.fetch_or(what, std::memory_order_relaxed); }
+  // True once for each time that it came.
+  bool take_from_outside(unsigned what) noexcept {
+    return (from_outside.fetch_and(~what, std::memory_order_relaxed) & what) != 0;
+  }
 
   // Replies that were dropped on other threads, and those that outlive the dispatcher. See reply_home.cpp.
   struct ForeignDrop {
@@ -59,7 +73,7 @@ struct Turn {
   };
   std::mutex foreign_mutex;
   std::vector<ForeignDrop> foreign;
-  std::atomic<bool> foreign_waiting{false};
+  std::function<void()> wake;     // the dispatcher, should it sleep; empty when it is gone
   std::atomic<bool> gone{false};  // the dispatcher was destroyed
 
   [[nodiscard]] bool on_owner() const noexcept { return this_thread() == owner; }

@@ -41,6 +41,10 @@ class Link {
   void end(Why why, const std::string& text) {
     if (ended) return;
     ended = true;
+    // As a survivor reads the marks of the dead: not those that the last move of records saw.
+    for (auto* pipes : {&there, &back}) {
+      for (auto& pipe : *pipes) pipe->follow_taken();
+    }
     client_inbox->link_ended(client_endpoint, id, LinkEnded{why, text});
     server_inbox->link_ended(server_endpoint, id, LinkEnded{why, text});
   }

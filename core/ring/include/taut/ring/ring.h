@@ -231,6 +231,8 @@ class Reader {
   [[nodiscard]] bool waiting() const noexcept { return memory_.load_head(offset(cursor_), Order::relaxed) != 0; }
 
   [[nodiscard]] bool violated() const noexcept { return bytes_max_ == 0; }
+  // For an owner that found a lie which the ring cannot see: there is no next record any more.
+  void stop() noexcept { bytes_max_ = 0; }
   [[nodiscard]] u64 position() const noexcept { return rpos_; }
   [[nodiscard]] u32 ring_bytes() const noexcept { return mask_ + 1; }
   [[nodiscard]] const Memory& memory() const noexcept { return memory_; }

@@ -89,8 +89,8 @@ class ControlPlane {
   int epoll_ = -1;
   int wake_ = -1;   // an eventfd of this process alone: a shared one could be made to block
   std::atomic<bool> stop_{false};
-  std::mutex perform_mutex_;
-  std::condition_variable performed_;
+  std::recursive_mutex perform_mutex_;  // what is performed may perform
+  std::condition_variable_any performed_;
   ThreadId runner_ = nullptr;                                // the thread in run()
   std::vector<const std::function<void()>*> to_perform_;     // by others, who wait
   std::uint32_t serial_ = 0;

@@ -36,6 +36,7 @@ struct alignas(kSharedWordStride) Counters {
   Counter answers_lost;       // the caller was gone when the handler answered
   Counter bells_rung;         // system calls made to wake the peer
   Counter slow_checks;        // messages that took the Verifier: another writer or schema
+  Counter violations;         // the peer broke the rules: 1 at most, since the link ends
 };
 static_assert(sizeof(Counters) == 128 && std::is_standard_layout_v<Counters>);
 

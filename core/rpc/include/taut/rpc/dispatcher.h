@@ -6,6 +6,8 @@
 // Waits    poll() never; run() and poll_until() as their idle strategy says; connect() up to its timeout.
 #pragma once
 
+#include <signal.h>
+
 #include <chrono>
 #include <functional>
 #include <initializer_list>
@@ -61,6 +63,7 @@ class Signals {
 
  private:
   int fd_;
+  sigset_t before_;
 };
 
 // A service that is being served. Destroying it stops accepting; links that were made live on.
@@ -151,7 +154,7 @@ class Dispatcher {
   void run() noexcept;
   // Polls until one of the signals comes.
   void run_until(const Signals& signals) noexcept;
-  // Ends run(). Any thread; async-signal-safe.
+  // Ends run(), or the next one when none is under way. Any thread; async-signal-safe.
   void stop() noexcept;
 
   // Runs `f` in a later turn. Any thread. False when posts_max are waiting: `f` is then untouched.

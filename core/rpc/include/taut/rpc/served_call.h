@@ -71,8 +71,10 @@ class RawReply {
     std::uint32_t bound;      // bytes of ring reserved for the answer, a multiple of 64
     std::uint16_t method;
     ring::Lane lane;
-    bool ran;                 // the handler was started
+    std::uint8_t marks;       // kRan: the handler was started; kClaimed: claim() gave room that is not sent yet
   };
+  static constexpr std::uint8_t kRan = 1;
+  static constexpr std::uint8_t kClaimed = 2;
   explicit RawReply(const Duty& duty) noexcept : duty_(duty) {}
 
   Duty duty_;
@@ -93,7 +95,7 @@ class ServedCall {
     // Relaxed and a compiler barrier: a killed thread has executed a prefix of its program (docs/memory-model.md, taken).
     taken_->position.store(end_, std::memory_order_relaxed);
     std::atomic_signal_fence(std::memory_order_seq_cst);
-    reply_.duty_.ran = true;
+    reply_.duty_.marks = RawReply::kRan;
   }
 
   // The duty to answer moves to the caller. Without this call it is answered when the ServedCall goes.
