@@ -56,7 +56,12 @@ bool Core::may_poll() noexcept {
     return false;
   }
   if (forked() && !ends_.empty()) {
-    turn_->log(Severity::error, "poll() in a child of fork(): links belong to the process that opened them");
+    // Calls that the child made were refused, and end like every call.
+    if (turn_->finished.empty()) {
+      turn_->log(Severity::error, "poll() in a child of fork(): links belong to the process that opened them");
+    } else {
+      run_finished();
+    }
     return false;
   }
   // A server that went into the background after it began to listen: the child takes its place.
