@@ -41,6 +41,11 @@ class Link {
   void end(Why why, const std::string& text) {
     if (ended) return;
     ended = true;
+    // The survivor reads the last marks, as it does in memory that both share.
+    for (std::size_t i = 0; i < ring::kLaneCount; ++i) {
+      there[i]->follow_taken();
+      back[i]->follow_taken();
+    }
     client_inbox->link_ended(client_endpoint, id, LinkEnded{why, text});
     server_inbox->link_ended(server_endpoint, id, LinkEnded{why, text});
   }

@@ -60,6 +60,15 @@ class Pipe {
     return moved;
   }
 
+  // The receiver's mark, translated into the sender's positions: they differ once a record was dropped or cut.
+  void follow_taken() {
+    const ring::u64 taken = to_.own.taken.position.load(std::memory_order_relaxed);
+    while (!moved_.empty() && static_cast<std::int64_t>(taken - moved_.front().there) >= 0) {
+      from_.peer.taken.position.store(moved_.front().here, std::memory_order_relaxed);
+      moved_.pop_front();
+    }
+  }
+
  private:
   static bool roll(double chance, std::mt19937_64& random) {
     return chance > 0 && std::uniform_real_distribution<>(0, 1)(random) < chance;
@@ -77,15 +86,6 @@ class Pipe {
     writer_.send(claim, ring::Head{(next_.head.word & ~ring::u64{0xffffffff}) | bytes});
     if (asks) moved_.push_back({next_.end, writer_.position()});  // only requests are marked as taken
     return true;
-  }
-
-  // The receiver's mark, translated into the sender's positions: they differ once a record was dropped or cut.
-  void follow_taken() {
-    const ring::u64 taken = to_.own.taken.position.load(std::memory_order_relaxed);
-    while (!moved_.empty() && static_cast<std::int64_t>(taken - moved_.front().there) >= 0) {
-      from_.peer.taken.position.store(moved_.front().here, std::memory_order_relaxed);
-      moved_.pop_front();
-    }
   }
 
   struct Position {
