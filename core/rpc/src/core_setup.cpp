@@ -247,6 +247,7 @@ void Core::end_link(LinkEnd& end, LinkEnded ended) noexcept {
     turn_->log(Severity::warning, "closing a link to process " + std::to_string(end.wire().agreement().peer_pid) +
                                       ", which broke the rules: " + ended.text);
   }
+  if (ended.why == Why::link_closed && forked()) ended = {Why::forked, "the link belongs to the parent of this process"};
   end.ended = std::make_shared<LinkEnded>(std::move(ended));
   std::erase(hot_, &end);
   std::erase(cold_, &end);

@@ -502,7 +502,7 @@ void LinkEnd::bury(const LinkEnded& ended) noexcept {
   for (const Lane lane_name : kLanes) {
     LaneEnd& lane = lane_of(lane_name);
     lane.claim_open = false;
-    if (served_ == nullptr && !broken()) {
+    if (served_ == nullptr && !broken() && ended.why != Why::forked) {
       poll_kept();
       while (const Record record = lane.in.next()) handle(lane, record);
     }
@@ -510,8 +510,10 @@ void LinkEnd::bury(const LinkEnded& ended) noexcept {
   closed_ = true;
   const bool dead = ended.why == Why::peer_died || ended.why == Why::peer_closed;
   pending_.for_each_open([&](PendingTable::Row& row) {
-    const Ran ran = ended.why == Why::peer_violation ? Ran::maybe : verdict(row, dead);
-    const Code code = ended.why == Why::link_closed ? Code::cancelled : Code::unavailable;
+    // The memory of a link is not there in a child of fork(), and its marks are the parent's to judge.
+    const bool no_marks = ended.why == Why::peer_violation || ended.why == Why::forked;
+    const Ran ran = no_marks ? Ran::maybe : verdict(row, dead);
+    const Code code = ended.why == Why::link_closed || ended.why == Why::forked ? Code::cancelled : Code::unavailable;
     run_callback(row, {Status(code, ran, ended.why, ended.text), {}});
   });
   wire_->close();

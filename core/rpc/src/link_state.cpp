@@ -84,6 +84,11 @@ Status LinkState::refusal(Why why) const noexcept {
   return {explained.code, Ran::no, why, explained.text};
 }
 
+void LinkState::count_refusal(Why why) noexcept {
+  // A child of fork() has none of the link's memory, and so no counters.
+  if (end_ != nullptr && why != Why::forked) end_->counters().calls_refused.add();
+}
+
 PendingCall LinkState::send(CallClaim&& claim, u32 payload_bytes, CallOptions options) noexcept {
   const Sent sent = commit(claim, payload_bytes, options.timeout);
   if (sent.row != nullptr) [[likely]] {
@@ -102,7 +107,7 @@ PendingCall LinkState::send(CallClaim&& claim, u32 payload_bytes, CallOptions op
     nobody.clear();
     return nobody;
   }
-  if (end_ != nullptr) end_->counters().calls_refused.add();
+  count_refusal(refused);
   turn_->finished.push_back({Callback{}, refusal(refused)});
   return turn_->finished.back().callback;
 }
@@ -116,7 +121,7 @@ Status LinkState::wait(CallClaim&& claim, u32 payload_bytes, Wait wait, AnswerBu
   }
   const Sent sent = commit(claim, payload_bytes, wait.timeout);
   if (sent.row == nullptr) [[unlikely]] {
-    if (end_ != nullptr) end_->counters().calls_refused.add();
+    count_refusal(sent.refused);
     // A client that only waits has no other turn in which its link could come back.
     if (sent.refused == Why::not_connected && core_->on_owner()) core_->control_turn(Nanoseconds{0});
     return refusal(sent.refused);

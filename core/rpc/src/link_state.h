@@ -75,6 +75,7 @@ class LinkState final : public ControlPlane::Source {
   Sent commit(CallClaim& claim, std::uint32_t payload_bytes, Nanoseconds timeout) noexcept;
   Callback& finish_later(Why refused) noexcept;
   [[nodiscard]] Status refusal(Why why) const noexcept;
+  void count_refusal(Why why) noexcept;
   void fill(Binding& binding) const;
   void stop_connecting();
   void attempt_after(Nanoseconds delay);

@@ -55,6 +55,14 @@ using ring::u8;
   const u16 detail = static_cast<u16>(static_cast<u8>(code) | static_cast<u8>(ran) << 8 | static_cast<u8>(why) << 10);
   counters_.requests_refused.add();
   send_answer(lane, call, bytes, detail, bound);
+  if (ran == Ran::no && batching_) {
+    // Shown before the next request's mark: else a kill in this turn would have the caller read from that mark that
+    // this one ran. What ran may stay in the batch, since the mark is right about it.
+    LaneEnd& batched = lanes_[0];
+    batched.out.end_batch();
+    batched.out.begin_batch();
+    std::atomic_signal_fence(std::memory_order_seq_cst);  // docs/memory-model.md, taken
+  }
 }
 
 // On the dispatcher's thread, and the dispatcher lives.

@@ -1,5 +1,5 @@
 // The server of the accounting load: answers each order with the checksum of what it read, keeps a journal, and holds
-// some answers back until a later turn. `Hooks` are where a test interferes: they see the id of each call.
+// some answers back until a later turn. Id 0 is for calls that nobody accounts for. `Hooks` are where a test interferes: they see the id of each call.
 #pragma once
 
 #include <cstdint>
@@ -56,11 +56,11 @@ class Desk final : public desk::Orders::Service {
   struct Run {
     Run(Desk& desk, std::uint64_t id) : desk(desk), id(id) {
       if (desk.hooks_.before_entry) desk.hooks_.before_entry(id);
-      desk.journal_.enter(id);
+      if (id != 0) desk.journal_.enter(id);
       if (desk.hooks_.in_handler) desk.hooks_.in_handler(id);
     }
     ~Run() {
-      desk.journal_.leave(id);
+      if (id != 0) desk.journal_.leave(id);
       if (desk.hooks_.after_answer) desk.hooks_.after_answer(id);
     }
     Desk& desk;

@@ -1,0 +1,251 @@
+// What every transport owes its users. One suite, run on each; see world.h for how a transport joins.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <numeric>
+
+#include "calculator.taut.h"
+#include "world.h"
+
+namespace taut::testing {
+namespace {
+
+using namespace std::chrono_literals;
+using ::testing::HasSubstr;
+
+struct Kind {
+  const char* name;
+  std::unique_ptr<World> (*make)();
+};
+
+desk::OrderInit order(std::uint64_t id, Wish wish = answer) {
+  static constexpr std::uint8_t kZeros[8] = {};
+  return {.id = id, .price = wish, .quantity = 1,
+          .party = desk::Party(flatbuffers::span<const std::uint8_t, 8>(kZeros, 8), flatbuffers::span<const std::uint8_t, 4>(kZeros, 4))};
+}
+
+class Transport : public ::testing::TestWithParam<Kind> {
+ protected:
+  void SetUp() override {
+    world->start_server();
+    link.emplace(connect());
+    orders.emplace(*link);
+  }
+  Link connect(const std::string& options = "") {
+    auto made = world->client().connect(world->url() + "?timeout=60s" + options);
+    if (!made) throw std::runtime_error(std::string(made.error().what()));
+    return *std::move(made);
+  }
+  void poll_until(const std::function<bool()>& done) {
+    while (!done()) world->client().poll();
+  }
+  Status placed(std::uint64_t id, Wish wish) { return orders->Place(order(id, wish), taut::wait).status(); }
+  // Sends, and counts the ends.
+  void place(std::uint64_t id, Wish wish = answer) {
+    orders->Place(order(id, wish)).then([this](const Answer<desk::Ack>& ack) {
+      ends.push_back(ack.status());
+      if (ack) answered.push_back(ack->id());
+    });
+  }
+
+  std::unique_ptr<World> world = GetParam().make();
+  std::vector<Status> ends;
+  std::vector<std::uint64_t> answered;
+  std::optional<Link> link;
+  std::optional<desk::Orders::Client> orders;
+};
+
+#define EXPECT_STATUS(status, a_code, a_ran, a_why, a_text)   \
+  do {                                                        \
+    const Status seen = (status);                             \
+    EXPECT_EQ(seen.code(), Code::a_code) << seen;             \
+    EXPECT_EQ(seen.ran(), Ran::a_ran) << seen;                \
+    EXPECT_EQ(seen.why(), Why::a_why) << seen;                \
+    EXPECT_THAT(std::string(seen.text()), HasSubstr(a_text)); \
+  } while (false)
+
+TEST_P(Transport, echoes_bytes_of_every_size_up_to_the_largest_record) {
+  echo::Echo::Client echo(*link);
+  std::vector<std::uint8_t> data(16 * 1024);
+  std::iota(data.begin(), data.end(), std::uint8_t{0});
+  std::size_t size = 0;
+  for (;; size += size < 600 ? 1 : 97) {
+    const auto bytes = std::span(data).first(size);
+    const auto reply = echo.Echo({.data = bytes}, taut::wait);
+    if (!reply) {
+      EXPECT_STATUS(reply.status(), out_of_range, no, too_big, "quarter of the ring");
+      break;
+    }
+    ASSERT_TRUE(std::ranges::equal(*reply->data(), bytes)) << size;
+  }
+  EXPECT_GT(size, 16 * 1024 - 256u);
+  EXPECT_TRUE(placed(1, answer).ok()) << "a refused message leaves the link as it was";
+}
+
+TEST_P(Transport, answers_of_one_lane_come_in_the_order_of_its_calls) {
+  for (std::uint64_t id = 1; id <= 1000;) {
+    while (id <= 1000 && id - answered.size() <= 32) place(id++);
+    world->client().poll();
+  }
+  poll_until([&] { return ends.size() == 1000; });
+  ASSERT_EQ(answered.size(), 1000u);
+  EXPECT_TRUE(std::ranges::is_sorted(answered));
+}
+
+TEST_P(Transport, urgent_calls_are_answered_while_others_wait) {
+  place(1, hold);
+  EXPECT_TRUE(orders->Cancel({.id = 1}, taut::wait));
+  EXPECT_TRUE(ends.empty());
+  EXPECT_TRUE(placed(2, release_all).ok());
+  poll_until([&] { return ends.size() == 1; });
+  EXPECT_TRUE(ends[0].ok());
+}
+
+TEST_P(Transport, a_refusal_brings_its_code_and_sentence) {
+  EXPECT_STATUS(placed(1, refuse), permission_denied, yes, none, "the desk says no");
+}
+TEST_P(Transport, a_dropped_reply_ends_its_call) { EXPECT_STATUS(placed(1, drop), aborted, yes, reply_dropped, "without an answer"); }
+TEST_P(Transport, a_throwing_handler_ends_its_call_and_the_server_lives) {
+  EXPECT_STATUS(placed(1, throw_up), internal, yes, handler_threw, "threw");
+  EXPECT_TRUE(placed(2, answer).ok());
+}
+TEST_P(Transport, a_method_without_a_handler_is_unimplemented) {
+  EXPECT_EQ(orders->Snapshot({.seq = 1, .bids = {{1, 2}}}, taut::wait).status().code(), Code::unimplemented);
+}
+TEST_P(Transport, a_service_that_the_server_does_not_have_is_an_unknown_method) {
+  calculator::Calculator::Client calculator(*link);
+  EXPECT_STATUS(calculator.Add({.a = 1, .b = 2}, taut::wait).status(), unimplemented, no, unknown_method, "method table");
+}
+
+// Another version of the schema: the ids decide, not the fingerprint. And bytes that are no message.
+TEST_P(Transport, another_schema_calls_by_id_and_bad_bytes_are_refused_unread) {
+  static constexpr rpc::MethodDescription kMethods[] = {
+      {.name = "Put", .id = 1, .request_bound = 0, .reply_bound = 0, .request = "desk.Order", .reply = "desk.Ack"},
+      {.name = "New", .id = 77, .request_bound = 0, .reply_bound = 0, .request = "desk.Order", .reply = "desk.Ack"}};
+  static constexpr rpc::ServiceDescription kService{.name = "desk.Orders", .fingerprint = 1, .methods = kMethods, .schema = {}};
+  rpc::Binding& binding = rpc::bind(link->state(), kService);
+  const auto call = [&](std::uint32_t method, std::span<const std::byte> bytes) {
+    rpc::AnswerBuffer buffer;
+    auto claim = rpc::claim_call(link->state(), binding, method, static_cast<std::uint32_t>(bytes.size()));
+    if (claim) std::ranges::copy(bytes, claim.payload());
+    return rpc::wait_call(std::move(claim), static_cast<std::uint32_t>(bytes.size()), taut::wait, buffer);
+  };
+  const Message<desk::Order> good(order(5));
+  EXPECT_TRUE(call(0, good.bytes()).ok());
+  EXPECT_TRUE(world->journal.entered(5));
+  EXPECT_STATUS(call(1, good.bytes()), unimplemented, no, unknown_method, "method table");
+  const std::vector<std::byte> bad(good.bytes().size(), std::byte{0xee});
+  EXPECT_STATUS(call(0, bad), invalid_argument, no, bad_message, "");
+  EXPECT_STATUS(call(0, good.bytes().first(good.bytes().size() - 9)), invalid_argument, no, bad_message, "");
+  EXPECT_STATUS(call(0, {}), invalid_argument, no, bad_message, "");
+  EXPECT_EQ(world->journal.entries(), 1u);
+}
+
+TEST_P(Transport, a_timeout_ends_a_call_and_its_late_answer_harms_nobody) {
+  EXPECT_STATUS(orders->Place(order(1, hold), taut::wait(20ms)).status(), deadline_exceeded, maybe, timeout, "no answer within the timeout");
+  orders->Place(order(2, hold), {.timeout = 20ms}).then([this](const Answer<desk::Ack>& ack) { ends.push_back(ack.status()); });
+  poll_until([&] { return ends.size() == 1; });
+  EXPECT_STATUS(ends[0], deadline_exceeded, maybe, timeout, "no answer within the timeout");
+  EXPECT_TRUE(placed(3, release_all).ok());
+  EXPECT_TRUE(placed(4, answer).ok());
+}
+
+TEST_P(Transport, deferred_answers_end_their_own_calls) {
+  for (std::uint64_t id = 1; id <= 10; ++id) place(id, hold);
+  EXPECT_TRUE(placed(11, release_all).ok());
+  poll_until([&] { return ends.size() == 10; });
+  EXPECT_EQ(answered, (std::vector<std::uint64_t>{1, 2, 3, 4, 5, 6, 7, 8, 9, 10}));
+}
+
+TEST_P(Transport, callbacks_run_in_polls_and_never_inside_a_wait) {
+  for (std::uint64_t id = 1; id <= 10; ++id) place(id);
+  EXPECT_TRUE(placed(11, answer).ok());
+  EXPECT_TRUE(ends.empty()) << "a callback ran inside a wait";
+  poll_until([&] { return ends.size() == 10; });
+  EXPECT_EQ(answered.size(), 10u);
+}
+
+TEST_P(Transport, a_wait_inside_a_callback_is_refused) {
+  Status inside;
+  orders->Place(order(1)).then([&](const Answer<desk::Ack>&) { inside = placed(2, answer); });
+  poll_until([&] { return !inside.ok(); });
+  EXPECT_STATUS(inside, failed_precondition, no, inside_handler, "use then()");
+  EXPECT_FALSE(world->journal.entered(2));
+}
+
+TEST_P(Transport, one_call_more_than_granted_is_refused_and_runs_again_later) {
+  for (std::uint64_t id = 1; id <= 65; ++id) place(id, hold);
+  world->client().poll();
+  poll_until([&] { return ends.size() == 1; });
+  EXPECT_STATUS(ends[0], resource_exhausted, no, calls_in_flight, "inflight=");
+  EXPECT_TRUE(orders->Cancel({.id = 1}, taut::wait)) << "the urgent lane has grants of its own";
+}
+
+TEST_P(Transport, a_second_claim_of_a_lane_is_refused_while_one_is_open) {
+  {
+    auto claim = orders->claim_Snapshot(100);
+    ASSERT_TRUE(claim);
+    EXPECT_STATUS(placed(1, answer), failed_precondition, no, open_claim, "another claim");
+    EXPECT_TRUE(orders->Cancel({.id = 1}, taut::wait)) << "the other lane is free";
+  }
+  EXPECT_TRUE(placed(1, answer).ok());
+}
+
+TEST_P(Transport, many_links_do_not_mix_up_their_calls) {
+  std::vector<Link> links;
+  for (int i = 0; i < 20; ++i) links.push_back(connect());
+  std::vector<std::uint64_t> sums(links.size());
+  std::size_t done = 0;
+  for (std::uint64_t round = 0; round < 20; ++round) {
+    for (std::size_t i = 0; i < links.size(); ++i) {
+      desk::Orders::Client client(links[i]);
+      client.Place(order(1 + round * links.size() + i)).then([&, i](const Answer<desk::Ack>& ack) {
+        ++done;
+        if (ack) sums[i] += (ack->id() - 1) % links.size() == i;
+      });
+    }
+    poll_until([&] { return done == (round + 1) * links.size(); });
+  }
+  EXPECT_THAT(sums, ::testing::Each(20u));
+  EXPECT_EQ(world->journal.entries(), 400u);
+}
+
+TEST_P(Transport, a_server_that_goes_while_a_call_waits_ends_it) {
+  EXPECT_STATUS(placed(1, die), unavailable, maybe, peer_died, "");
+  EXPECT_STATUS(placed(2, answer), unavailable, no, not_connected, "reconnects by itself");
+}
+
+TEST_P(Transport, a_link_reconnects_by_itself) {
+  std::vector<bool> heard;
+  link->on_link([&](bool up) { heard.push_back(up); });
+  for (int i = 0; i < 3; ++i) {
+    EXPECT_TRUE(placed(1, answer).ok());
+    i % 2 == 0 ? world->lose_server() : world->dismiss_server();
+    poll_until([&] { return !link->up(); });
+    EXPECT_STATUS(placed(2, answer), unavailable, no, not_connected, "reconnects by itself");
+    world->start_server();
+    poll_until([&] { return link->up(); });
+    EXPECT_TRUE(placed(3, answer).ok());
+  }
+  EXPECT_EQ(heard, (std::vector<bool>{false, true, false, true, false, true}));
+}
+
+TEST_P(Transport, answers_that_were_sent_arrive_before_the_end_is_told) {
+  for (std::uint64_t id = 1; id <= 10; ++id) place(id);
+  place(11, hold);
+  place(12);
+  world->client().poll();
+  world->let_server_work([&] { return world->journal.entered(12); });
+  world->dismiss_server();
+  poll_until([&] { return ends.size() == 12; });
+  EXPECT_EQ(answered, (std::vector<std::uint64_t>{1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 12}));
+  EXPECT_STATUS(ends.back(), unavailable, yes, peer_closed, "");
+}
+
+INSTANTIATE_TEST_SUITE_P(On, Transport,
+                         ::testing::Values(Kind{"loopback", [] { return std::unique_ptr<World>(new LoopbackWorld); }},
+                                           Kind{"shm", [] { return std::unique_ptr<World>(new ShmWorld); }}),
+                         [](const auto& kind) { return std::string(kind.param.name); });
+
+}  // namespace
+}  // namespace taut::testing
