@@ -19,8 +19,10 @@ constexpr std::uint64_t kWarmUpRounds = 40;
 
 // Who trades what: four of them in turn. Made once, since making fixed texts is no part of a call.
 const std::array<desk::Party, 4>& parties() noexcept {
-  static const std::array<desk::Party, 4> list{desk::Party(text("AAPL"), text("ACME")), {text("MSFT"), text("ZETA")},
-                                               {text("NVDA"), text("ACME")}, {text("AMZN"), text("ZETA")}};
+  static const std::array<desk::Party, 4> list{desk::Party(text("AAPL"), text("ACME")),
+                                               {text("MSFT"), text("ZETA")},
+                                               {text("NVDA"), text("ACME")},
+                                               {text("AMZN"), text("ZETA")}};
   return list;
 }
 
@@ -57,8 +59,8 @@ Spread spread(std::vector<double>& values) {
   return {quantile(values, 0.1), quantile(values, 0.5), quantile(values, 0.9)};
 }
 
-// The usual least difference between two readings that differ. Not the very least: a counter that is corrected under way
-// takes an odd step now and then.
+// The usual least difference between two readings that differ. Not the very least: a counter that is corrected under
+// way takes an odd step now and then.
 double counter_step_ns(const Clock& clock) {
   std::vector<double> steps;
   steps.reserve(10'000);

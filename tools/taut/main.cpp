@@ -28,7 +28,8 @@ int refuse_usage(const CLI::App& app, int argc, char** argv) {
   for (const auto* command : app.get_subcommands()) {
     std::string missing;
     for (const auto* option : command->get_options()) {
-      if (option->get_required() && option->count() == 0) missing += (missing.empty() ? "" : " and ") + option->get_name();
+      if (option->get_required() && option->count() == 0)
+        missing += (missing.empty() ? "" : " and ") + option->get_name();
     }
     return fail(kUsage, "taut {0} needs {1}; see taut {0} --help", command->get_name(), missing);
   }
@@ -71,7 +72,8 @@ int run(int argc, char** argv) {
 
   CallOptions call_options;
   std::string data;
-  auto* call_command = app.add_subcommand("call", "Calls a method of any live service, by the schema that it hands out");
+  auto* call_command =
+      app.add_subcommand("call", "Calls a method of any live service, by the schema that it hands out");
   call_command->add_option("TARGET", call_options.target, "The service: shm://NAME, or NAME")->required();
   call_command->add_option("METHOD", call_options.method, "Service/Method; the service's namespace may be left out")
       ->required();
@@ -89,7 +91,8 @@ int run(int argc, char** argv) {
 
   try {
     std::vector<std::string> arguments;
-    for (int i = argc - 1; i > 0; --i) arguments.push_back(argv[i][0] == '[' ? kAsItStands + std::string(argv[i]) : argv[i]);
+    for (int i = argc - 1; i > 0; --i)
+      arguments.push_back(argv[i][0] == '[' ? kAsItStands + std::string(argv[i]) : argv[i]);
     app.parse(std::move(arguments));
   } catch (const CLI::RequiredError&) {
     return refuse_usage(app, argc, argv);
