@@ -29,8 +29,8 @@ std::string everything_of(const shm::ServiceInfo& described) {
 
 // `name` is the whole name, or what stands behind its namespace.
 bool names(const std::string& whole, std::string_view name) {
-  return whole == name || (whole.size() > name.size() && whole.ends_with(name) &&
-                           whole[whole.size() - name.size() - 1] == '.');
+  return whole == name ||
+         (whole.size() > name.size() && whole.ends_with(name) && whole[whole.size() - name.size() - 1] == '.');
 }
 
 struct Found {
@@ -74,7 +74,8 @@ std::optional<std::string> read_data(const std::string& data, int& exit) {
   if (data == "@-") return std::string(std::istreambuf_iterator<char>(std::cin), {});
   std::ifstream file(data.substr(1), std::ios::binary);
   if (!file) {
-    exit = fail(errno == EACCES ? kNotPermitted : kNotFound, "{} cannot be read: {}", data.substr(1), std::strerror(errno));
+    exit = fail(errno == EACCES ? kNotPermitted : kNotFound, "{} cannot be read: {}", data.substr(1),
+                std::strerror(errno));
     return std::nullopt;
   }
   return std::string(std::istreambuf_iterator<char>(file), {});
@@ -94,9 +95,9 @@ int exchange(const CallOptions& options, const rpc::ServiceDescription& service,
   const Status status = rpc::wait_call(std::move(claim), bytes, patience, buffer);
   if (!status) {
     if (options.json) {
-      std::cout << "{\"schema\":\"taut.call/1\",\"status\":" << static_cast<int>(status.code()) << ",\"code\":"
-                << json_text(to_text(status.code())) << ",\"ran\":" << json_text(to_text(status.ran())) << ",\"why\":"
-                << json_text(to_text(status.why())) << ",\"text\":" << json_text(status.text()) << "}\n";
+      std::cout << "{\"schema\":\"taut.call/1\",\"status\":" << static_cast<int>(status.code())
+                << ",\"code\":" << json_text(to_text(status.code())) << ",\"ran\":" << json_text(to_text(status.ran()))
+                << ",\"why\":" << json_text(to_text(status.why())) << ",\"text\":" << json_text(status.text()) << "}\n";
     }
     return report(status);
   }
@@ -142,7 +143,8 @@ int call(const CallOptions& options) {
     json = *made;
   }
   const auto request = schema->message(tables->request, *json);
-  if (!request) return fail(kUsage, "the request is no {}: {}; it was: {}", tables->request, request.error().what(), *json);
+  if (!request)
+    return fail(kUsage, "the request is no {}: {}; it was: {}", tables->request, request.error().what(), *json);
 
   const rpc::MethodDescription method{.name = found->method->name,
                                       .id = found->method->id,

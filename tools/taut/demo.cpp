@@ -65,8 +65,8 @@ pid_t start(int (*body)(DemoShared&, int), DemoShared& shared, int cpu, const si
 
 struct Outcome {
   bool timed_out = false;
-  int signal = 0;     // that this process got
-  int server = -1;    // exit codes; 128 and the signal
+  int signal = 0;   // that this process got
+  int server = -1;  // exit codes; 128 and the signal
   int client = -1;
 };
 
@@ -178,7 +178,8 @@ int demo(const DemoOptions& options) {
   constexpr std::uint64_t kAloneMax = 1000;
   if (alone && shared.calls > kAloneMax) {
     shared.calls = kAloneMax;
-    fmt::print(stderr, "note: there is one CPU only, which the two sides must share: {} calls, and the times say nothing\n",
+    fmt::print(stderr,
+               "note: there is one CPU only, which the two sides must share: {} calls, and the times say nothing\n",
                kAloneMax);
   }
   if (!options.json) {
@@ -193,8 +194,8 @@ int demo(const DemoOptions& options) {
   for (const int signal : {SIGCHLD, SIGINT, SIGTERM}) sigaddset(&awaited, signal);
   sigprocmask(SIG_BLOCK, &awaited, &before);
   // 100 us a call is far more than a call takes on a machine that is not stopped.
-  const auto give_up = SteadyClock::now() + std::chrono::seconds(60) +
-                       std::chrono::microseconds(shared.calls * (alone ? 100'000 : 100));
+  const auto give_up =
+      SteadyClock::now() + std::chrono::seconds(60) + std::chrono::microseconds(shared.calls * (alone ? 100'000 : 100));
   const pid_t server = start(demo_server, shared, alone ? -1 : cpus[1], before);
   const pid_t client = server > 0 ? start(demo_client, shared, alone ? -1 : cpus[0], before) : -1;
   if (client < 0) {

@@ -34,12 +34,12 @@ struct DemoResults {
   std::uint64_t rounds;  // that were measured
   Spread floor_ns;       // of means of kBatch
   Spread call_ns;
-  Spread ratio;          // of the two means of one round
-  double call_p99_ns;    // of single stamps
+  Spread ratio;        // of the two means of one round
+  double call_p99_ns;  // of single stamps
   double call_p999_ns;
   double call_max_ns;
   double counter_step_ns;
-  char request[512];     // as JSON
+  char request[512];  // as JSON
   char reply[512];
   char first_error[512];
 };
@@ -48,8 +48,8 @@ struct DemoShared {
   FloorLine ping;
   FloorLine pong;
   std::atomic<bool> server_ready{false};
-  std::uint64_t calls;   // to make
-  bool yields;           // there is one CPU only: give it away between polls
+  std::uint64_t calls;  // to make
+  bool yields;          // there is one CPU only: give it away between polls
   DemoResults results;
 };
 

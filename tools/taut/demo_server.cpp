@@ -15,8 +15,7 @@ class DemoDesk final : public desk::Orders::Service {
     std::uint32_t client;
     std::memcpy(&symbol, order.party()->symbol()->data(), sizeof symbol);
     std::memcpy(&client, order.party()->client()->data(), sizeof client);
-    const Expected ack =
-        expected_ack(order.id(), order.price(), order.quantity(), order.side(), symbol, client);
+    const Expected ack = expected_ack(order.id(), order.price(), order.quantity(), order.side(), symbol, client);
     reply.send({.id = order.id(), .desk_id = ack.desk_id, .open = ack.open});
   }
   // Ends a round of calls: with the id 0 the whole demo, with another the floor comes next.

@@ -17,10 +17,14 @@ enum class State { live, stale, not_answering, unknown };
 
 std::string_view to_text(State state) noexcept {
   switch (state) {
-    case State::live: return "live";
-    case State::stale: return "stale";
-    case State::not_answering: return "not answering";
-    default: return "unknown";
+    case State::live:
+      return "live";
+    case State::stale:
+      return "stale";
+    case State::not_answering:
+      return "not answering";
+    default:
+      return "unknown";
   }
 }
 
@@ -59,7 +63,8 @@ void print_rows(const std::vector<Row>& rows) {
   for (const Row& row : rows) {
     if (row.info) {
       std::string services;
-      for (const auto& service : row.info->methods.services()) services += (services.empty() ? "" : "; ") + offer(service);
+      for (const auto& service : row.info->methods.services())
+        services += (services.empty() ? "" : "; ") + offer(service);
       line(row.name, to_text(State::live), std::to_string(row.info->pid), std::to_string(row.info->links), services);
     } else if (row.state() == State::stale) {
       line(row.name, to_text(State::stale), "-", "-", "(its server is gone: start it again, it takes its name back)");
@@ -82,11 +87,13 @@ void print_json(const std::string& directory, const std::vector<Row>& rows) {
     for (const auto& service : row.info->methods.services()) {
       std::string methods;
       for (const auto& method : service.methods)
-        methods += fmt::format("{}{{\"name\":{},\"id\":{}}}", methods.empty() ? "" : ",", json_text(method.name), method.id);
-      services += fmt::format("{}{{\"name\":{},\"methods\":[{}]}}", services.empty() ? "" : ",", json_text(service.name),
-                              methods);
+        methods +=
+            fmt::format("{}{{\"name\":{},\"id\":{}}}", methods.empty() ? "" : ",", json_text(method.name), method.id);
+      services += fmt::format("{}{{\"name\":{},\"methods\":[{}]}}", services.empty() ? "" : ",",
+                              json_text(service.name), methods);
     }
-    list += fmt::format(",\"server_pid\":{},\"clients\":{},\"services\":[{}]}}", row.info->pid, row.info->links, services);
+    list +=
+        fmt::format(",\"server_pid\":{},\"clients\":{},\"services\":[{}]}}", row.info->pid, row.info->links, services);
   }
   fmt::print("{{\"schema\":\"taut.ls/1\",\"directory\":{},\"entries\":[{}]}}\n", json_text(directory), list);
 }
@@ -97,17 +104,20 @@ int ls(const LsOptions& options) {
   const auto directory = shm::ServiceDirectory::open({}, false);
   if (!directory) {
     // The default directory is made by the first server; one that the user named must be there.
-    if (directory.error().code() != Code::not_found || std::getenv("TAUT_DIR") != nullptr) return report(directory.error());
+    if (directory.error().code() != Code::not_found || std::getenv("TAUT_DIR") != nullptr)
+      return report(directory.error());
     fmt::print(stderr, "note: {}\n", sentence(directory.error()));
     if (options.json) print_json("", {});
     return kFine;
   }
   std::vector<Row> rows;
-  for (const std::string& name : directory->names()) rows.push_back({name, shm::describe(name, kPatience, directory->path())});
+  for (const std::string& name : directory->names())
+    rows.push_back({name, shm::describe(name, kPatience, directory->path())});
   if (options.json) {
     print_json(directory->path(), rows);
   } else if (rows.empty()) {
-    fmt::print(stderr, "note: no service in {}; start one, or set TAUT_DIR as its environment does\n", directory->path());
+    fmt::print(stderr, "note: no service in {}; start one, or set TAUT_DIR as its environment does\n",
+               directory->path());
   } else {
     print_rows(rows);
   }

@@ -20,6 +20,27 @@ std::optional<std::chrono::nanoseconds> duration(const std::string& text) {
   return std::nullopt;
 }
 
+// Stands before arguments that begin with '[' while CLI11 has them: it would take a list such as [1,2] apart.
+constexpr char kAsItStands = '\x1f';
+
+// Something required is missing. CLI11 says only that much, also where a command is misspelt.
+int refuse_usage(const CLI::App& app, int argc, char** argv) {
+  for (const auto* command : app.get_subcommands()) {
+    std::string missing;
+    for (const auto* option : command->get_options()) {
+      if (option->get_required() && option->count() == 0)
+        missing += (missing.empty() ? "" : " and ") + option->get_name();
+    }
+    return fail(kUsage, "taut {0} needs {1}; see taut {0} --help", command->get_name(), missing);
+  }
+  std::string commands;
+  for (const auto* command : app.get_subcommands({})) commands += (commands.empty() ? "" : ", ") + command->get_name();
+  for (int i = 1; i < argc; ++i) {
+    if (argv[i][0] != '-') return fail(kUsage, "there is no command '{}'; there are: {}", argv[i], commands);
+  }
+  return fail(kUsage, "a command is missing; there are: {}; see taut --help", commands);
+}
+
 int run(int argc, char** argv) {
   CLI::App app("Calls, lists and measures services of taut: RPC through shared memory.", "taut");
   app.footer(std::string("\nExamples:\n"
@@ -51,7 +72,8 @@ int run(int argc, char** argv) {
 
   CallOptions call_options;
   std::string data;
-  auto* call_command = app.add_subcommand("call", "Calls a method of any live service, by the schema that it hands out");
+  auto* call_command =
+      app.add_subcommand("call", "Calls a method of any live service, by the schema that it hands out");
   call_command->add_option("TARGET", call_options.target, "The service: shm://NAME, or NAME")->required();
   call_command->add_option("METHOD", call_options.method, "Service/Method; the service's namespace may be left out")
       ->required();
@@ -68,9 +90,18 @@ int run(int argc, char** argv) {
   auto* version_command = app.add_subcommand("version", "Says which taut this is");
 
   try {
-    app.parse(argc, argv);
+    std::vector<std::string> arguments;
+    for (int i = argc - 1; i > 0; --i)
+      arguments.push_back(argv[i][0] == '[' ? kAsItStands + std::string(argv[i]) : argv[i]);
+    app.parse(std::move(arguments));
+  } catch (const CLI::RequiredError&) {
+    return refuse_usage(app, argc, argv);
   } catch (const CLI::ParseError& error) {
-    return app.exit(error) == 0 ? kFine : kUsage;
+    if (error.get_exit_code() == 0) return app.exit(error), kFine;
+    return fail(kUsage, "{}; see --help", error.what());
+  }
+  for (std::string& value : call_options.values) {
+    if (value.starts_with(kAsItStands)) value.erase(0, 1);
   }
   if (!directory.empty()) setenv("TAUT_DIR", directory.c_str(), 1);
   if (!timeout.empty()) {
@@ -78,7 +109,7 @@ int run(int argc, char** argv) {
     if (!call_options.timeout)
       return fail(kUsage, "--timeout: '{}' is no time; write a number and ns, us, ms, s or m, such as 500ms", timeout);
   }
-  if (data_option->count() != 0) call_options.data = data;
+  if (data_option->count() != 0) call_options.data = data.starts_with(kAsItStands) ? data.substr(1) : data;
   demo_options.json = call_options.json = json;
   if (demo_command->parsed()) return demo(demo_options);
   if (ls_command->parsed()) return ls({.json = json});

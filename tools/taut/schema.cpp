@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cctype>
+#include <cstdio>
 
 #include "flatbuffers/idl.h"
 #include "flatbuffers/reflection.h"
@@ -22,8 +23,14 @@ flatbuffers::IDLOptions options() {
   return options;
 }
 
-// The first line only: the parser's messages can be followed by others.
-std::string first_line(const std::string& text) { return text.substr(0, text.find('\n')); }
+// "1: 7: error: expecting ..." with the place in words, and without what may follow on further lines.
+std::string readable(const std::string& text) {
+  unsigned line = 0, column = 0;
+  int bytes = 0;
+  const std::string first = text.substr(0, text.find('\n'));
+  if (std::sscanf(first.c_str(), "%u: %u: error: %n", &line, &column, &bytes) != 2 || bytes == 0) return first;
+  return fmt::format("line {}, column {}: {}", line, column, first.substr(static_cast<std::size_t>(bytes)));
+}
 
 // As the parser's own list, in the order of the ids.
 std::vector<const reflection::Field*> fields_of(const reflection::Object& table) {
@@ -91,7 +98,7 @@ Result<std::vector<std::byte>> Schema::message(const std::string& table, const s
   flatbuffers::Parser& parser = parts_->parser;
   parser.SetRootType(table.c_str());
   if (!parser.ParseJson(json.c_str())) {
-    return make_error(Code::invalid_argument, 0, {}, "%s", first_line(parser.error_).c_str());
+    return make_error(Code::invalid_argument, 0, {}, "%s", readable(parser.error_).c_str());
   }
   const auto* begin = reinterpret_cast<const std::byte*>(parser.builder_.GetBufferPointer());
   return std::vector<std::byte>(begin, begin + parser.builder_.GetSize());
