@@ -88,6 +88,9 @@ Result<void> ServerHandshake::welcome(Packet& packet) {
   const auto hello = read_message<Hello>(packet.view(), kClient);
   if (!hello) return hello.error();
   if (auto checked = check_offer(hello->offer, kClient); !checked) return checked;
+  if (hello->calls_wanted == 0) {
+    return make_error(Code::invalid_argument, 0, {}, "the client asks for 0 calls: a link without a use");
+  }
   const std::size_t descriptor_count = 1 + std::size_t{hello->offer.has_board};
   if (auto checked = check_descriptor_count(packet, descriptor_count, kClient); !checked) return checked;
   auto held = hold_sender(packet, kClient);
