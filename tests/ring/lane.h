@@ -57,7 +57,9 @@ struct OneWay {
     return true;
   }
   // All bits set wherever a claim may write: heads of later laps then start as garbage.
-  void scribble(const Claim& claim) { std::memset(ring() + claim.at + sizeof(u64), 0xff, claim.room - sizeof(u64)); }
+  void scribble(const Claim& claim) {
+    if (claim) std::memset(ring() + claim.at + sizeof(u64), 0xff, claim.room - sizeof(u64));
+  }
 
   Refusal try_send(u32 record_bytes, u64 number = 0) {
     const Claim claim = writer.claim(record_bytes);
