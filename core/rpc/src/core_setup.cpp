@@ -293,7 +293,7 @@ void Core::bury_the_ended(bool all) noexcept {
   }
   std::erase(ends_, nullptr);
   for (auto& end : ended) {
-    end->bury(*end->ended);
+    end->bury();
     if (end->held_by_replies()) husks_.push_back(std::move(end));
   }
 }

@@ -464,23 +464,30 @@ LinkEnd::Found LinkEnd::look_for(u64 call, Status& status, AnswerBuffer& buffer)
   return any ? Found::something : Found::nothing;
 }
 
-Ran LinkEnd::verdict(const PendingTable::Row& row, bool dead) const noexcept {
+Ran LinkEnd::verdict(const PendingTable::Row& row, bool stopped) const noexcept {
   const u64 taken = lanes_[index(row.lane)].peer_taken->position.load(std::memory_order_acquire);
   const auto past = static_cast<std::int64_t>(row.end - taken);
-  if (past > 0) return dead ? Ran::no : Ran::maybe;
+  if (past > 0) return stopped ? Ran::no : Ran::maybe;
   return past == 0 ? Ran::maybe : Ran::yes;
 }
 
 Status LinkEnd::give_up(u64 call, Code code, Why why, std::string_view text) noexcept {
   PendingTable::Row* row = pending_.find(call);
   if (row == nullptr) return {code, Ran::maybe, why, text};
-  const Status status(code, verdict(*row, why == Why::peer_died || why == Why::peer_closed), why, text);
+  const Status status(code, ended != nullptr || broken_ ? verdict_of_end(*row) : verdict(*row, false), why, text);
   row->call = 0;
   row->callback.clear();
   ++lane_of(row->lane).calls_abandoned;
   pending_.close(*row);
   if (why == Why::timeout) counters_.calls_timed_out.add();
   return status;
+}
+
+// What the marks prove once the link is over.
+Ran LinkEnd::verdict_of_end(const PendingTable::Row& row) const noexcept {
+  // A peer that broke the rules proves nothing; in a child of fork() the marks are not there to be read.
+  if (broken_ || ended->why == Why::peer_violation || ended->why == Why::forked) return Ran::maybe;
+  return verdict(row, (ended->why == Why::peer_died || ended->why == Why::peer_closed) && !ended->runs_on);
 }
 
 Ticks LinkEnd::expire(Ticks now) noexcept {
@@ -497,24 +504,21 @@ Ticks LinkEnd::expire(Ticks now) noexcept {
   return next;
 }
 
-void LinkEnd::bury(const LinkEnded& ended) noexcept {
+void LinkEnd::bury() noexcept {
+  const LinkEnded& how = *ended;
   // What the peer had committed is still in the ring, and answers that arrived are answers.
   for (const Lane lane_name : kLanes) {
     LaneEnd& lane = lane_of(lane_name);
     lane.claim_open = false;
-    if (served_ == nullptr && !broken() && ended.why != Why::forked) {
+    if (served_ == nullptr && !broken() && how.why != Why::forked) {
       poll_kept();
       while (const Record record = lane.in.next()) handle(lane, record);
     }
   }
   closed_ = true;
-  const bool dead = ended.why == Why::peer_died || ended.why == Why::peer_closed;
+  const Code code = how.why == Why::link_closed || how.why == Why::forked ? Code::cancelled : Code::unavailable;
   pending_.for_each_open([&](PendingTable::Row& row) {
-    // The memory of a link is not there in a child of fork(), and its marks are the parent's to judge.
-    const bool no_marks = ended.why == Why::peer_violation || ended.why == Why::forked;
-    const Ran ran = no_marks ? Ran::maybe : verdict(row, dead);
-    const Code code = ended.why == Why::link_closed || ended.why == Why::forked ? Code::cancelled : Code::unavailable;
-    run_callback(row, {Status(code, ran, ended.why, ended.text), {}});
+    run_callback(row, {Status(code, verdict_of_end(row), how.why, how.text), {}});
   });
   wire_->close();
 }

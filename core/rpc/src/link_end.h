@@ -72,7 +72,7 @@ class LinkEnd {
 
   // --- the end of the link
   // Hands out what the peer had still sent, then ends every call with the verdict that its marks allow.
-  void bury(const LinkEnded& ended) noexcept;
+  void bury() noexcept;
   [[nodiscard]] bool broken() const noexcept { return broken_; }
   [[nodiscard]] const std::string& violation() const noexcept { return violation_; }
   // Requests whose Reply is still held by somebody: the end must outlive them.
@@ -132,7 +132,8 @@ class LinkEnd {
   void late_answer(LaneEnd& lane) noexcept;
   void run_callback(PendingTable::Row& row, const RawAnswer& answer) noexcept;
   [[nodiscard]] Status read_status(ring::Head head, std::span<const std::byte> payload) const noexcept;
-  [[nodiscard]] Ran verdict(const PendingTable::Row& row, bool dead) const noexcept;
+  [[nodiscard]] Ran verdict(const PendingTable::Row& row, bool stopped) const noexcept;
+  [[nodiscard]] Ran verdict_of_end(const PendingTable::Row& row) const noexcept;
   const std::byte* take_in(LaneEnd& lane, const ring::Record& record, std::byte* copy) noexcept;
   void broke(const char* format, std::uint64_t a = 0, std::uint64_t b = 0) noexcept;
 

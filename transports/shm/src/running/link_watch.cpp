@@ -58,7 +58,7 @@ void LinkWatch::on_ready(int fd, std::uint32_t) {
 
 void LinkWatch::on_time() {
   if (state_->closed.load(std::memory_order_acquire)) return leave();  // sync(closed)
-  end(Why::peer_closed, "closed its socket without a goodbye, and lives");
+  end(Why::peer_closed, "closed its socket without a goodbye, and lives", true);
 }
 
 LinkWatch::Heard LinkWatch::listen() noexcept {
@@ -76,8 +76,8 @@ LinkWatch::Heard LinkWatch::listen() noexcept {
   return Heard::nothing;
 }
 
-void LinkWatch::end(Why why, const char* how) {
-  state_->ended({why, state_->peer_name + " " + how});
+void LinkWatch::end(Why why, const char* how, bool runs_on) {
+  state_->ended({why, state_->peer_name + " " + how, runs_on});
   leave();
 }
 

@@ -29,7 +29,7 @@ class LinkWatch final : public rpc::ControlPlane::Source {
   LinkWatch(rpc::ControlPlane& control, std::shared_ptr<LinkState> state) noexcept;
   enum class Heard { nothing, goodbye, violation, hang_up };
   Heard listen() noexcept;
-  void end(Why why, const char* how);
+  void end(Why why, const char* how, bool runs_on = false);
   void leave() noexcept;
 
   rpc::ControlPlane& control_;

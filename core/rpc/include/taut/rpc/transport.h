@@ -64,6 +64,7 @@ struct Agreement {
 struct LinkEnded {
   Why why;            // peer_died: proven by its pidfd; peer_closed; peer_violation; link_closed
   std::string text;
+  bool runs_on = false;  // peer_closed without a goodbye: the peer lives, and may still run what it took
 };
 
 // One end of one link, as its transport holds it. Keeps the memory mapped as long as it lives.
