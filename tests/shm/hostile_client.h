@@ -90,7 +90,7 @@ class HostileClient {
     EXPECT_TRUE(server.poll_until([&] {
       const ssize_t got = recv(socket_.get(), buffer, sizeof buffer, MSG_DONTWAIT);
       if (got > 0) answer.bytes.assign(buffer, buffer + got);
-      answer.closed = got == 0 || (got < 0 && errno != EAGAIN);
+      answer.closed = got == 0 || (got < 0 && errno != EAGAIN && errno != ECONNRESET);
       return got > 0 || answer.closed;
     }));
     return answer;

@@ -194,6 +194,17 @@ TEST(link, ends_with_a_goodbye_at_the_other_side) {
   }
 }
 
+TEST(link, hears_a_goodbye_behind_bells_that_its_peer_never_read) {
+  Pair pair;
+  ASSERT_TRUE(pair.connect());
+  pair.at_server().ring_bell();
+  pair.at_client().close();  // with the bell unread, which resets the connection
+  pair.client.reset();
+  pair.server->control->poll(10s);
+  ASSERT_FALSE(pair.server->inbox.endings.empty());
+  EXPECT_THAT(pair.server->inbox.endings[0].how.text, HasSubstr("said goodbye"));
+}
+
 TEST(link, keeps_the_peers_words_mapped_until_the_wire_goes) {
   Pair pair;
   ASSERT_TRUE(pair.connect());

@@ -19,7 +19,7 @@ bool is_scheme(std::string_view text) noexcept {
 }  // namespace
 
 Result<Url> Url::parse(std::string_view text) {
-  const auto unprintable = [](char c) { return c <= ' ' || c == '\x7f'; };
+  const auto unprintable = [](unsigned char c) { return c <= ' ' || c == 0x7f; };  // UTF-8 may stand in a path
   if (std::any_of(text.begin(), text.end(), unprintable)) return refused(text, "has spaces or control characters");
 
   Url url;

@@ -67,7 +67,9 @@ LinkWatch::Heard LinkWatch::listen() noexcept {
   for (int i = 0; i < kBytesPerTurn; ++i) {
     const ssize_t received = ::recv(state_->socket.get(), bytes.data(), bytes.size(), MSG_DONTWAIT);
     if (received == kBellBytes) continue;
-    if (received < 0) return errno == EAGAIN || errno == EINTR ? Heard::nothing : Heard::hang_up;
+    // A peer that left bells unread when it closed leaves a reset; its goodbye comes behind it.
+    if (received < 0 && (errno == EINTR || errno == ECONNRESET)) continue;
+    if (received < 0) return errno == EAGAIN ? Heard::nothing : Heard::hang_up;
     if (received == 0) return Heard::hang_up;
     const auto packet = std::span(bytes).first(static_cast<std::size_t>(received));
     const auto goodbye = read_message<Goodbye>(packet, "the peer");

@@ -51,7 +51,8 @@ Received receive(int socket, Packet& packet, std::string_view whose) {
   ssize_t received;
   do {
     received = recvmsg(socket, &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
-  } while (received < 0 && errno == EINTR);
+    // A peer that closed before it had read everything leaves a reset; what it sent before that comes behind it.
+  } while (received < 0 && (errno == EINTR || errno == ECONNRESET));
   if (received < 0) return errno == EAGAIN ? Received::nothing : Received::closed;
 
   int pidfd_errno = 0;

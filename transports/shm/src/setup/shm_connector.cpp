@@ -52,7 +52,7 @@ Result<void> ShmConnector::begin() {
   hello_stamps_ = hello.offer.stamps;
   const int fds[] = {own_->fd(), context_.board_fd};
   const int refused = send_message(socket_.get(), hello, std::span(fds).first(context_.board_fd >= 0 ? 2 : 1));
-  if (refused != 0) return make_error(Code::unavailable, refused, {}, "speaking to %s", server_.c_str());
+  if (refused != 0) return why_unheard(refused);
   if (auto added = context_.control.add(socket_.get(), EPOLLIN, *this); !added) return added;
   context_.control.call_at(std::chrono::steady_clock::now() + options_.handshake_timeout, *this);
   return {};
@@ -81,11 +81,23 @@ Result<void> ShmConnector::handle(Packet& packet) {
   if (auto checked = check_packet(packet, server_); !checked) return checked;
   const auto head = read_head(packet.view(), server_);
   if (!head) return head.error();
-  if (head->type == MessageType::refusal) {
-    const auto refusal = read_message<Refusal>(packet.view(), server_);
-    return refusal ? to_error(*refusal, "shm://" + service_ + " refused the link") : refusal.error();
-  }
+  if (head->type == MessageType::refusal) return refusal_in(packet);
   return parts_ ? read_ready(packet) : read_welcome(packet);
+}
+
+Error ShmConnector::refusal_in(const Packet& packet) const {
+  const auto refusal = read_message<Refusal>(packet.view(), server_);
+  return refusal ? to_error(*refusal, "shm://" + service_ + " refused the link") : refusal.error();
+}
+
+// A server that refuses at once has closed before it was spoken to; its sentence waits to be read.
+Error ShmConnector::why_unheard(int os_errno) const {
+  Packet packet;
+  if (receive(socket_.get(), packet, server_) == Received::packet && check_packet(packet, server_)) {
+    const auto head = read_head(packet.view(), server_);
+    if (head && head->type == MessageType::refusal) return refusal_in(packet);
+  }
+  return make_error(Code::unavailable, os_errno, {}, "speaking to %s", server_.c_str());
 }
 
 Result<void> ShmConnector::read_welcome(Packet& packet) {
@@ -147,9 +159,7 @@ Result<void> ShmConnector::read_welcome(Packet& packet) {
   confirm.link = welcome->link;
   confirm.clock = *clock;
   confirm.ready_wanted = peer_.proven ? 0 : 1;
-  if (const int refused = send_message(socket_.get(), confirm); refused != 0) {
-    return make_error(Code::unavailable, refused, {}, "speaking to %s", server_.c_str());
-  }
+  if (const int refused = send_message(socket_.get(), confirm); refused != 0) return why_unheard(refused);
   return peer_.proven ? link_up() : Result<void>{};
 }
 

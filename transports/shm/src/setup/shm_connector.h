@@ -30,6 +30,8 @@ class ShmConnector final : public rpc::Connector, private rpc::ControlPlane::Sou
   Result<void> read_welcome(Packet& packet);
   Result<void> read_ready(const Packet& packet);
   Result<void> link_up();
+  [[nodiscard]] Error refusal_in(const Packet& packet) const;
+  [[nodiscard]] Error why_unheard(int os_errno) const;
   void stop() noexcept;
   void fail(const Error& error);
 
