@@ -13,6 +13,7 @@
 #include <utility>
 #include <vector>
 
+#include "taut/rpc/dispatcher.h"
 #include "taut/rpc/transport.h"
 
 namespace taut::rpc::testing {
@@ -47,6 +48,7 @@ class JoinedMemory {
   [[nodiscard]] Agreement& agreement(int side) { return agreements_[side]; }
   [[nodiscard]] Counters& counters(int side) { return counters_[side]; }
   ring::SharedWord halt_word{0};
+  Dispatcher* turned_in_waits = nullptr;  // so that a wait of the caller also turns the server
   std::atomic<bool> ended{false};
 
  private:
@@ -77,6 +79,8 @@ class JoinedWire final : public Wire {
   const ring::LaneMemory& lane(Lane lane) const noexcept override { return lanes_[static_cast<std::size_t>(lane)]; }
   Counters& counters() noexcept override { return memory_->counters(side_); }
   const ring::SharedWord* halt_word() const noexcept override { return &memory_->halt_word; }
+  bool needs_pump() const noexcept override { return side_ == 0 && memory_->turned_in_waits != nullptr; }
+  int pump(Ticks) noexcept override { return memory_->turned_in_waits == nullptr ? 0 : memory_->turned_in_waits->poll(); }
   void close() noexcept override {
     if (memory_->ended.exchange(true) || other_.inbox == nullptr) return;  // whoever closes second tells nobody
     other_.inbox->link_ended(other_.endpoint, agreement().link_id, {Why::peer_closed, "the peer closed the link"});

@@ -32,6 +32,7 @@ class JoinedPair {
     settle();
     return std::move(*link);
   }
+  void server_turns_in_waits() { memory().turned_in_waits = &server; }
   void pass(Nanoseconds time) { ticks += static_cast<Ticks>(time.count()); }
   void settle() {
     int idle = 0;

@@ -72,6 +72,12 @@ class Pair {
   }
   // A wait of the client then turns the server too.
   void server_turns_in_waits() { network.drive(*server_); }
+  // A wait sees time pass, by `step` whenever it looks for its answer.
+  void time_passes_in_waits(Nanoseconds step) {
+    metronome_ = new_dispatcher();
+    network.drive(*metronome_);
+    tick(step);
+  }
   void stop_serving() { listener_.reset(); }
   void destroy_server() {
     listener_.reset();
@@ -124,7 +130,14 @@ class Pair {
     return std::make_unique<Dispatcher>(transports(network.transport()), options);
   }
 
-  std::unique_ptr<Dispatcher> server_, client_side_;
+  void tick(Nanoseconds step) {
+    EXPECT_TRUE(metronome_->post([this, step] {
+      pass(step);
+      tick(step);
+    }));
+  }
+
+  std::unique_ptr<Dispatcher> server_, client_side_, metronome_;
   std::optional<Listener> listener_;
   std::vector<std::unique_ptr<Client>> clients_;
 };

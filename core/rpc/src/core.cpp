@@ -137,7 +137,7 @@ int Core::run_finished() noexcept {
 }
 
 int Core::take_from_outside(int budget) noexcept {
-  if (turn_->take_from_outside(Turn::kReplies)) answer_foreign_drops(*turn_);
+  if (turn_->take_from_outside(Turn::kReplies)) give_owed_answers(*turn_);
   if (turn_->take_from_outside(Turn::kInbox)) take_inbox();
   // Half of the turn, so that neither posts nor records keep the others waiting.
   return turn_->take_from_outside(Turn::kPosts) ? run_posts(std::min(budget, budget / 2 + 1)) : 0;
@@ -199,7 +199,7 @@ void Core::expire_calls() noexcept {
 void Core::control_turn(Nanoseconds wait) noexcept {
   next_control_ = turn_->clock.now() + control_period_;
   if (own_control_ != nullptr) own_control_->poll(wait);
-  if (turn_->take_from_outside(Turn::kReplies)) answer_foreign_drops(*turn_);
+  if (turn_->take_from_outside(Turn::kReplies)) give_owed_answers(*turn_);
   if (turn_->take_from_outside(Turn::kInbox)) take_inbox();
   const bool may_call_user = !turn_->waiting && !turn_->calling_user;
   if (any_news_ && may_call_user) tell_news();

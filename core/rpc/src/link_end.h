@@ -92,7 +92,7 @@ class LinkEnd {
 
  private:
   friend class RawReply;
-  friend void answer_foreign_drops(Turn&) noexcept;
+  friend void give_owed_answers(Turn&) noexcept;
   friend void leave_to_replies(Turn&, std::vector<std::unique_ptr<LinkEnd>>) noexcept;
 
   // A record that a wait read past: it is handled by the next poll, and released in ring order.
@@ -168,8 +168,10 @@ class LinkEnd {
   std::string violation_;
 };
 
-// Replies that were dropped on other threads are answered here, by the dispatcher's thread.
-void answer_foreign_drops(Turn& turn) noexcept;
+// An answer to be given in the next turn.
+void owe(Turn& turn, Turn::Owed answer) noexcept;
+// Gives what is owed, on the dispatcher's thread.
+void give_owed_answers(Turn& turn) noexcept;
 // The dispatcher goes (Turn::gone is set here): the last Reply that is still held deletes its end.
 void leave_to_replies(Turn& turn, std::vector<std::unique_ptr<LinkEnd>> ends) noexcept;
 

@@ -44,16 +44,18 @@ using ring::u8;
     counters_.answers_lost.add();
     return;
   }
+  // Another answer is being written in this lane: this one follows in the next turn.
+  if (lane.claim_open) return owe(*turn_, {this, call, bound, lane.name, Status(code, ran, why, text)});
   // A status is one line: its room was reserved from the start.
   const u32 bytes = std::min<u32>(static_cast<u32>(text.size()), ring::kStep - sizeof(ring::ReplyHeader));
   std::byte* payload = claim_answer(lane, bytes, ring::kStep);
   if (payload == nullptr) {
     lane.admission.leave(bound);
-    return;  // the link is broken, or the handler holds a claim of this lane open: poll() reports it
+    return;  // the link is broken
   }
   std::memcpy(payload, text.data(), bytes);
   const u16 detail = static_cast<u16>(static_cast<u8>(code) | static_cast<u8>(ran) << 8 | static_cast<u8>(why) << 10);
-  counters_.requests_refused.add();
+  if (ran == Ran::no) counters_.requests_refused.add();
   send_answer(lane, call, bytes, detail, bound);
   if (ran == Ran::no && batching_) {
     // Shown before the next request's mark: else a kill in this turn would have the caller read from that mark that

@@ -15,7 +15,9 @@ void RawReply::drop_elsewhere(bool wrong_thread) noexcept {
       turn->log(Severity::error, "a Reply was answered on thread " + describe_this_thread() + ", but its dispatcher belongs to thread " +
                                      turn->owner_name + "; carry it home with post()");
     }
-    turn->foreign.push_back({end, duty_.call, duty_.bound, static_cast<std::uint8_t>(duty_.lane), wrong_thread});
+    turn->owed.push_back({end, duty_.call, duty_.bound, duty_.lane,
+                          Status(Code::aborted, Ran::yes, wrong_thread ? Why::wrong_thread : Why::reply_dropped,
+                                 wrong_thread ? "answered on a wrong thread" : "the reply was let go on another thread")});
     turn->came_from_outside(Turn::kReplies);
     turn->wake();
     return;
@@ -24,16 +26,22 @@ void RawReply::drop_elsewhere(bool wrong_thread) noexcept {
   if (!end->held_by_replies()) delete end;
 }
 
-void answer_foreign_drops(Turn& turn) noexcept {
-  std::vector<Turn::ForeignDrop> drops;
+void owe(Turn& turn, Turn::Owed answer) noexcept {
+  const std::lock_guard lock(turn.foreign_mutex);
+  turn.owed.push_back(answer);
+  turn.came_from_outside(Turn::kReplies);
+}
+
+void give_owed_answers(Turn& turn) noexcept {
+  std::vector<Turn::Owed> answers;
   {
     const std::lock_guard lock(turn.foreign_mutex);
-    drops.swap(turn.foreign);
+    answers.swap(turn.owed);
   }
-  for (const Turn::ForeignDrop& drop : drops) {
-    drop.end->refuse(drop.end->lane_of(static_cast<ring::Lane>(drop.lane)), drop.call, drop.bound, Code::aborted, Ran::yes,
-                     drop.wrong_thread ? Why::wrong_thread : Why::reply_dropped,
-                     drop.wrong_thread ? "answered on a wrong thread" : "the reply was let go on another thread");
+  for (const Turn::Owed& answer : answers) {
+    const Status& status = answer.status;
+    answer.end->refuse(answer.end->lane_of(answer.lane), answer.call, answer.bound, status.code(), status.ran(), status.why(),
+                       status.text());
   }
 }
 
@@ -43,10 +51,8 @@ void leave_to_replies(Turn& turn, std::vector<std::unique_ptr<LinkEnd>> ends) no
   const std::lock_guard lock(turn.foreign_mutex);
   turn.gone.store(true, std::memory_order_release);
   turn.wake = nullptr;
-  for (const Turn::ForeignDrop& drop : turn.foreign) {
-    drop.end->lane_of(static_cast<ring::Lane>(drop.lane)).admission.leave(drop.bound);
-  }
-  turn.foreign.clear();
+  for (const Turn::Owed& answer : turn.owed) answer.end->lane_of(answer.lane).admission.leave(answer.bound);
+  turn.owed.clear();
   for (auto& end : ends) {
     if (end->held_by_replies()) (void)end.release();
   }

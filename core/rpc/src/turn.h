@@ -63,16 +63,17 @@ struct Turn {
     return (from_outside.fetch_and(~what, std::memory_order_relaxed) & what) != 0;
   }
 
-  // Replies that were dropped on other threads, and those that outlive the dispatcher. See reply_home.cpp.
-  struct ForeignDrop {
+  // Answers that are owed but could not be given at once: their Replies were dropped on other threads, or another
+  // answer was being written. See reply_home.cpp.
+  struct Owed {
     LinkEnd* end;
     std::uint64_t call;
     std::uint32_t bound;
-    std::uint8_t lane;
-    bool wrong_thread;
+    ring::Lane lane;
+    Status status;
   };
   std::mutex foreign_mutex;
-  std::vector<ForeignDrop> foreign;
+  std::vector<Owed> owed;
   std::function<void()> wake;     // the dispatcher, should it sleep; empty when it is gone
   std::atomic<bool> gone{false};  // the dispatcher was destroyed
 
