@@ -1,0 +1,89 @@
+// No call allocates, on either side, waiting or with a callback: every way into the heap is counted.
+#include <gtest/gtest.h>
+
+#include <cstdlib>
+
+#include "shared.h"
+#include "support/service_folder.h"
+#include "taut/taut.h"
+
+namespace {
+std::atomic<std::uint64_t>* g_allocations = nullptr;  // of this process
+void count() {
+  if (g_allocations != nullptr) g_allocations->fetch_add(1, std::memory_order_relaxed);
+}
+}  // namespace
+
+// glibc's own names for what stands behind malloc(): operator new and everything else comes through here.
+extern "C" {
+void* __libc_malloc(std::size_t);
+void* __libc_calloc(std::size_t, std::size_t);
+void* __libc_realloc(void*, std::size_t);
+void* __libc_memalign(std::size_t, std::size_t);
+void* malloc(std::size_t bytes) { return count(), __libc_malloc(bytes); }
+void* calloc(std::size_t n, std::size_t bytes) { return count(), __libc_calloc(n, bytes); }
+void* realloc(void* old, std::size_t bytes) { return count(), __libc_realloc(old, bytes); }
+void* aligned_alloc(std::size_t alignment, std::size_t bytes) { return count(), __libc_memalign(alignment, bytes); }
+}
+
+namespace running_path {
+namespace {
+
+constexpr std::uint64_t kWarmup = 100'000;
+constexpr std::uint64_t kCalls = TAUT_CALLS;
+
+TEST(TAUT_SUITE, no_call_allocates_on_either_side) {
+  const taut::testing::ServiceFolder folder;
+  Shared& shared = shared_memory();
+  const pid_t server = fork();
+  if (server == 0) {
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    g_allocations = &shared.allocations;
+    taut::Dispatcher loop;
+    Desk desk;
+    auto listener = loop.serve("shm://allocations", desk);
+    if (!listener) _exit(taut::report(listener.error()));
+    shared.ready.store(true, std::memory_order_release);
+    loop.run();
+    _exit(0);
+  }
+  while (!shared.ready.load(std::memory_order_acquire)) {}
+  auto link = taut::connect("shm://allocations");
+  ASSERT_TRUE(link) << link.error();
+  desk::Orders::Client orders{*link};
+  std::atomic<std::uint64_t> mine{0};
+  g_allocations = &mine;
+
+  ASSERT_TRUE(place_waiting(orders, kWarmup));
+  std::uint64_t here = mine.load(), there = shared.allocations.load();
+  EXPECT_TRUE(place_waiting(orders, kCalls));
+  EXPECT_EQ(mine.load() - here, 0u) << "by the client, waiting";
+  EXPECT_EQ(shared.allocations.load() - there, 0u) << "by the server";
+
+  std::uint64_t sent = 0, done = 0, wrong = 0;
+  const auto stream = [&](std::uint64_t calls) {
+    sent = done = 0;
+    while (done < calls) {
+      while (sent < calls && sent - done < 64) {
+        ++sent;
+        orders.Place({.id = sent, .quantity = 5, .party = {}}).then([&](const taut::Answer<desk::Ack>& ack) {
+          ++done;
+          if (!ack || ack->open() != 5) ++wrong;
+        });
+      }
+      link->poll();
+    }
+  };
+  stream(kWarmup);
+  here = mine.load(), there = shared.allocations.load();
+  stream(kCalls);
+  EXPECT_EQ(mine.load() - here, 0u) << "by the client, with callbacks";
+  EXPECT_EQ(shared.allocations.load() - there, 0u) << "by the server";
+  EXPECT_EQ(wrong, 0u);
+  g_allocations = nullptr;
+  kill(server, SIGKILL);
+  waitpid(server, nullptr, 0);
+}
+
+}  // namespace
+}  // namespace running_path

@@ -1,0 +1,43 @@
+#!/usr/bin/env python3
+"""Counts the instructions of one call over loopback, exactly, and fails when there are 3% more than recorded.
+
+    instructions.py PROGRAM BASELINE [--record]
+
+Two runs under callgrind differ only in their number of calls, so the difference is what the calls cost. The figure
+belongs to one compiler in one build type; another compiler's is not compared.
+"""
+import pathlib
+import re
+import shutil
+import subprocess
+import sys
+
+FEW, MANY = 1000, 11000
+TOLERANCE = 1.03
+
+
+def instructions(program, calls):
+    run = subprocess.run(
+        ["valgrind", "--tool=callgrind", "--callgrind-out-file=/dev/null", program, str(calls)],
+        capture_output=True, text=True)
+    found = re.search(r"Collected : (\d+)", run.stderr)
+    if run.returncode != 0 or not found:
+        sys.exit(f"{program} {calls} failed under callgrind:\n{run.stderr[-2000:]}")
+    return int(found.group(1))
+
+
+def main():
+    program, baseline = sys.argv[1], pathlib.Path(sys.argv[2])
+    if shutil.which("valgrind") is None:
+        print("valgrind is not installed")
+        sys.exit(77)
+    per_call = (instructions(program, MANY) - instructions(program, FEW)) / (MANY - FEW)
+    if "--record" in sys.argv:
+        baseline.write_text(f"{per_call:.0f}\n")
+    recorded = int(baseline.read_text())
+    print(f"{per_call:.1f} instructions a call; {recorded} are recorded in {baseline.name}")
+    if per_call > recorded * TOLERANCE:
+        sys.exit("more than 3% above the record: find out why, or record the new figure with --record and say why")
+
+
+main()
