@@ -4,7 +4,7 @@
 //            of batch means (256 calls at depth 1; 8192 calls at window 64), then the median over fresh pairs.
 //
 // Run        ladder [--pairs 7] [--rounds 30] [--cpus 0,1]
-//            ladder --one-thread RUNG CALLS      (under callgrind: see bench/ladder/instructions)
+//            ladder --one-thread RUNG CALLS      (under callgrind, to count)
 #include <sched.h>
 #include <sys/mman.h>
 #include <sys/wait.h>

@@ -4,7 +4,7 @@
 //   loopback://name    one thread; for tests (<taut/loopback/loopback.h> adds faults)
 //
 // The only place that knows all transports. A service and its client come from a schema: taut_add_schema() in CMake
-// makes "name.taut.h", which includes this header.
+// makes "name.taut.h"; include both.
 #pragma once
 
 #include "taut/base/result.h"
