@@ -1,5 +1,5 @@
 // Says hello and prints the answer.   greeter_client [URL [NAME]]
-#include <cstdio>
+#include <iostream>
 
 #include "greeter.taut.h"
 #include "taut/taut.h"
@@ -10,5 +10,5 @@ int main(int argc, char** argv) {
   greeter::Greeter::Client greeter{*link};
   auto reply = greeter.SayHello({.name = argc > 2 ? argv[2] : "World"}, taut::wait);
   if (!reply) return taut::report(reply.status());
-  std::puts(reply->text()->c_str());
+  std::cout << reply->text()->string_view() << '\n';
 }

@@ -42,6 +42,22 @@ std::vector<const reflection::Field*> fields_of(const reflection::Object& table)
   return fields;
 }
 
+// Searched one after the other: g++ 12 takes the library's binary search for a read past a table's end.
+const reflection::Object* table_named(const reflection::Schema& schema, std::string_view name) {
+  for (const auto* object : *schema.objects()) {
+    if (object->name()->string_view() == name) return object;
+  }
+  return nullptr;
+}
+
+template <class Attributes>
+bool has(const Attributes& attributes, std::string_view name) {
+  for (const auto* attribute : attributes) {
+    if (attribute->key()->string_view() == name) return true;
+  }
+  return false;
+}
+
 }  // namespace
 
 struct Schema::Parts {
@@ -76,8 +92,8 @@ Result<SchemaMethod> Schema::method(std::string_view service, std::string_view m
       if (call->name()->string_view() != method) continue;
       SchemaMethod found{call->request()->name()->str(), call->response()->name()->str()};
       if (const auto* attributes = call->attributes()) {
-        found.oneway = attributes->LookupByKey("oneway") != nullptr;
-        found.urgent = attributes->LookupByKey("urgent") != nullptr;
+        found.oneway = has(*attributes, "oneway");
+        found.urgent = has(*attributes, "urgent");
       }
       return found;
     }
@@ -88,7 +104,7 @@ Result<SchemaMethod> Schema::method(std::string_view service, std::string_view m
 
 std::vector<std::string> Schema::fields(const std::string& table) const {
   std::vector<std::string> names;
-  if (const auto* object = parts_->root().objects()->LookupByKey(table.c_str())) {
+  if (const auto* object = table_named(parts_->root(), table)) {
     for (const auto* field : fields_of(*object)) names.push_back(field->name()->str());
   }
   return names;
@@ -105,7 +121,7 @@ Result<std::vector<std::byte>> Schema::message(const std::string& table, const s
 }
 
 Result<std::string> Schema::json_of_values(const std::string& table, std::span<const std::string> values) const {
-  const auto* object = parts_->root().objects()->LookupByKey(table.c_str());
+  const auto* object = table_named(parts_->root(), table);
   if (object == nullptr) return make_error(Code::internal, 0, {}, "the schema lacks the table %s", table.c_str());
   const auto fields = fields_of(*object);
   if (values.size() > fields.size()) {
@@ -129,7 +145,7 @@ Result<std::string> Schema::json_of_values(const std::string& table, std::span<c
 }
 
 Result<std::string> Schema::json(const std::string& table, std::span<const std::byte> message) {
-  const auto* object = parts_->root().objects()->LookupByKey(table.c_str());
+  const auto* object = table_named(parts_->root(), table);
   // The verifier asks for alignment, which bytes that came by socket or file need not have.
   std::vector<std::byte> aligned(message.begin(), message.end());
   if (object == nullptr || !flatbuffers::Verify(parts_->root(), *object, bytes_of(aligned), aligned.size())) {
