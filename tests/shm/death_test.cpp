@@ -214,6 +214,36 @@ TEST_P(Death, of_a_forked_child_is_not_its_parents) {
   EXPECT_EQ(server.talk().hear(), 'c') << "said by the parent";
 }
 
+// Two containers that share a directory and nothing else: neither sees the other's pids.
+TEST_P(Death, is_seen_from_another_namespace) {
+  if (geteuid() != 0) GTEST_SKIP() << "only root makes PID namespaces without a user namespace";
+  if (!GetParam()) GTEST_SKIP() << "a pid means nothing there: links need Linux 6.5";
+  Child container([&](Talk& talk) {
+    if (unshare(CLONE_NEWPID | CLONE_NEWIPC | CLONE_NEWNS | CLONE_NEWUTS) != 0) return talk.say('x'), 1;
+    const pid_t server = fork();  // pid 1 of its namespace
+    if (server == 0) {
+      prctl(PR_SET_PDEATHSIG, SIGKILL);
+      _exit(serve(talk));
+    }
+    int status = 0;
+    waitpid(server, &status, 0);
+    return 0;
+  });
+  ASSERT_EQ(container.talk().hear(), 'r') << "unshare failed";
+  Client client(options);
+  ASSERT_EQ(client.connect(), "");
+  ASSERT_EQ(container.talk().hear(), 'l');
+  {
+    Child other([&](Talk& talk) { return be_a_client(talk); });
+    ASSERT_EQ(other.talk().hear(), 'l');
+    ASSERT_EQ(container.talk().hear(), 'l');
+  }
+  EXPECT_EQ(container.talk().hear(), 'd');
+  container.kill(SIGKILL);  // and the server with it
+  ASSERT_TRUE(client.poll_until([&] { return !client.inbox.endings.empty(); }));
+  EXPECT_EQ(client.inbox.endings[0].how.why, Why::peer_died);
+}
+
 TEST_P(Death, behind_a_goodbye_is_a_goodbye) {
   Child server([&](Talk& talk) { return serve(talk); });
   ASSERT_EQ(server.talk().hear(), 'r');

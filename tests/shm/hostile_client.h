@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "ends.h"
+#include "taut/memory/control_page.h"
 #include "taut/memory/kernel.h"
 #include "taut/shm/link_segment.h"
 #include "taut/shm/message.h"

@@ -304,6 +304,34 @@ TEST_F(Directories, that_vanish_under_a_server_only_end_new_connects) {
 
 // --- shortage
 
+TEST_F(Names, are_not_taken_without_memory_for_a_link) {
+  Child limited([&](Talk&) {
+    const rlimit limit{8192, 8192};
+    setrlimit(RLIMIT_FSIZE, &limit);
+    const Server server(options);
+    const std::string what(server.listened.what());
+    return server.listened.code() == Code::resource_exhausted &&
+                   what.find("reserving 77824 bytes for 'taut:orders:1:server' failed; RLIMIT_FSIZE is 8192 bytes") == 0
+               ? 0
+               : 1;
+  });
+  EXPECT_EQ(limited.wait(), 0);
+  EXPECT_THAT(directory.files(), ElementsAre());
+}
+
+TEST_F(Names, cannot_be_connected_to_without_memory_for_a_link) {
+  Server server(options);
+  Child limited([&](Talk&) {
+    Client client(options);
+    const rlimit limit{8192, 8192};
+    setrlimit(RLIMIT_FSIZE, &limit);
+    return client.connect().find("reserving 77824 bytes for 'taut:orders:7:client' failed; RLIMIT_FSIZE is 8192") == 0
+               ? 0
+               : 1;
+  });
+  EXPECT_EQ(limited.wait(), 0);
+}
+
 TEST_F(Names, are_refused_for_want_of_descriptors_with_the_limit) {
   Child limited([&](Talk&) {
     Server server(options);

@@ -1,12 +1,12 @@
 // The bell: one byte on the link's socket wakes a peer that sleeps in its control plane. The byte says nothing but
 // "look at your rings"; it is dropped unread.
 //
-// Running path: ring() is one system call that never blocks, drain() belongs to the control plane.
+// Threads  any.
+// Waits    never: one system call.
 #pragma once
 
 #include <sys/socket.h>
 
-#include <cerrno>
 #include <cstddef>
 
 namespace taut::shm {

@@ -5,6 +5,7 @@
 #include <array>
 #include <cerrno>
 #include <chrono>
+#include <limits>
 
 #include "taut/shm/message.h"
 
@@ -15,7 +16,7 @@ namespace {
 // process that dies, since the pidfd's verdict is worth more.
 constexpr auto kHangUpPatience = std::chrono::seconds(1);
 // A peer that rings without end must not hold the control plane.
-constexpr int kBytesPerTurn = 64;
+constexpr int kBellsPerTurn = 64;
 
 }  // namespace
 
@@ -46,10 +47,12 @@ void LinkWatch::on_ready(int fd, std::uint32_t) {
     leave();
     return;
   }
-  const Heard heard = listen();
+  // Who is dead says no more than lies in the socket's buffer, and a goodbye may stand behind all its bells.
+  const bool dead = fd == state_->peer.get();
+  const Heard heard = listen(dead ? std::numeric_limits<int>::max() : kBellsPerTurn);
   if (heard == Heard::goodbye) return end(Why::peer_closed, "said goodbye");
   if (heard == Heard::violation) return end(Why::peer_violation, "sent what is neither a bell nor a goodbye");
-  if (fd == state_->peer.get()) return end(Why::peer_died, "died");
+  if (dead) return end(Why::peer_died, "died");
   if (heard == Heard::hang_up) {
     control_.remove(fd);  // it stays ready, and has nothing more to say
     control_.call_at(std::chrono::steady_clock::now() + kHangUpPatience, *this);
@@ -61,10 +64,10 @@ void LinkWatch::on_time() {
   end(Why::peer_closed, "closed its socket without a goodbye, and lives", true);
 }
 
-LinkWatch::Heard LinkWatch::listen() noexcept {
+LinkWatch::Heard LinkWatch::listen(int packets_max) noexcept {
   // Without room for control data: descriptors that a peer sends here are closed by the kernel.
   std::array<std::byte, sizeof(Goodbye) + 1> bytes;
-  for (int i = 0; i < kBytesPerTurn; ++i) {
+  for (int i = 0; i < packets_max; ++i) {
     const ssize_t received = ::recv(state_->socket.get(), bytes.data(), bytes.size(), MSG_DONTWAIT);
     if (received == kBellBytes) continue;
     // A peer that left bells unread when it closed leaves a reset; its goodbye comes behind it.

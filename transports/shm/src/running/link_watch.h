@@ -1,10 +1,10 @@
 // Watches one link that is up, from the control plane: bell bytes, the goodbye, and the peer's death.
 //
-//   goodbye                              peer_closed
-//   pidfd readable                       peer_died (what the peer said before counts first)
-//   hang-up without a goodbye            proves nothing: a dying process closes its sockets a little before its pidfd
-//                                        says so. Who still lives a second later has closed it: peer_closed
-//   a second goodbye, any other message  peer_violation
+//   goodbye                    peer_closed
+//   pidfd readable             peer_died (what the peer said before counts first)
+//   hang-up without a goodbye  proves nothing: a dying process closes its sockets a little before its pidfd says so.
+//                              Who still lives a second later has closed it, as exec() does: peer_closed, and runs on
+//   any other message          peer_violation
 //
 // Threads  the control plane's, which owns it.
 #pragma once
@@ -28,7 +28,7 @@ class LinkWatch final : public rpc::ControlPlane::Source {
  private:
   LinkWatch(rpc::ControlPlane& control, std::shared_ptr<LinkState> state) noexcept;
   enum class Heard { nothing, goodbye, violation, hang_up };
-  Heard listen() noexcept;
+  Heard listen(int packets_max) noexcept;
   void end(Why why, const char* how, bool runs_on = false);
   void leave() noexcept;
 

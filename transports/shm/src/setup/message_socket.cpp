@@ -39,6 +39,10 @@ bool is_alive(const Descriptor& pidfd) noexcept {
 
 }  // namespace
 
+std::string name_of(pid_t pid) {
+  return pid > 0 ? "pid " + std::to_string(pid) : std::string("a process of another PID namespace");
+}
+
 Received receive(int socket, Packet& packet, std::string_view whose) {
   packet = Packet{};
   alignas(cmsghdr) char control[kControlBytes];
@@ -184,8 +188,8 @@ Result<void> prove_sender(Peer& peer, const Packet& packet, std::string_view who
   }
   // It was alive when it sent this, so if the process behind the pidfd lives, it is the same one.
   if (!is_alive(peer.pidfd)) {
-    return make_error(Code::unavailable, 0, {}, "%.*s, pid %d, died in the handshake", whose_bytes, whose.data(),
-                      peer.pid);
+    return make_error(Code::unavailable, 0, {}, "%.*s, %s, died in the handshake", whose_bytes, whose.data(),
+                      name_of(peer.pid).c_str());
   }
   peer.proven = true;
   return {};

@@ -28,6 +28,9 @@ struct Sender {
   memory::Descriptor pidfd;  // empty where the kernel gave none
 };
 
+// "pid 4711", for sentences.
+std::string name_of(pid_t pid);
+
 struct Packet {
   std::array<std::byte, kMessageBytesMax> bytes;
   std::size_t byte_count = 0;

@@ -181,7 +181,7 @@ Result<void> ServerHandshake::confirm(const Packet& packet) {
   state->peer = std::move(peer_.pidfd);
   state->link = agreement.link_id;
   state->endpoint = service.context.endpoint;
-  state->peer_name = "a client of " + service.url + ", pid " + std::to_string(peer_.pid) + ",";
+  state->peer_name = "a client of " + service.url + ", " + name_of(peer_.pid) + ",";
   state->count = service.links;
   state->attach(service.context.inbox);
   parts_->state = state;

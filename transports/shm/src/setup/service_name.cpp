@@ -78,7 +78,7 @@ bool readable(int fd, std::chrono::milliseconds patience) noexcept {
 
 Error held(const std::string& name, pid_t pid) {
   return make_error(Code::already_exists, 0, "stop it, or give this service another name",
-                    "shm://%s is served already, by pid %d", name.c_str(), pid);
+                    "shm://%s is served already, by %s", name.c_str(), name_of(pid).c_str());
 }
 
 // Whether a live server holds the name: then its Error. The process that called listen() may be dead although the

@@ -40,28 +40,29 @@ Result<std::unique_ptr<rpc::Acceptor>> ShmAcceptor::listen(const rpc::Url& url, 
   auto description = make_description(url.rest, context.methods, context.services);
   if (!description) return description.error();
   Descriptor reserve = open_reserve();
-  if (!reserve) return memory::descriptor_error(errno, "opening a reserve descriptor", "a listener", 4);
+  if (!reserve) return memory::descriptor_error(errno, "opening a reserve descriptor", "a listener", 5);
   ServiceParts parts{std::move(context),
                      options,
                      url.name(),
                      std::make_shared<memory::ControlPage>(*std::move(control_page)),
                      *std::move(description),
                      std::make_shared<std::uint32_t>(0)};
+  auto spares = std::make_unique<SpareSegments>(parts.context.control, url.rest, ring_sizes(parts.context.limits),
+                                                options.spare_segments);
+  if (auto filled = spares->fill(); !filled) return filled.error();
   // The name comes last: whoever finds it can connect.
   auto name = ServiceName::take(*std::move(directory), url.rest, options.scm_pidfd);
   if (!name) return name.error();
-  std::unique_ptr<ShmAcceptor> acceptor(new ShmAcceptor(*std::move(name), std::move(parts), std::move(reserve)));
-  if (auto filled = acceptor->spares_.fill(); !filled) return filled.error();
+  std::unique_ptr<ShmAcceptor> acceptor(
+      new ShmAcceptor(*std::move(name), std::move(parts), std::move(spares), std::move(reserve)));
   auto& control = acceptor->parts_.context.control;
   if (auto added = control.add(acceptor->name_.socket(), EPOLLIN, *acceptor); !added) return added.error();
   return std::unique_ptr<rpc::Acceptor>(std::move(acceptor));
 }
 
-ShmAcceptor::ShmAcceptor(ServiceName name, ServiceParts parts, Descriptor reserve)
-    : parts_(std::move(parts)),
-      name_(std::move(name)),
-      spares_(parts_.context.control, name_.name(), ring_sizes(parts_.context.limits), parts_.options.spare_segments),
-      reserve_(std::move(reserve)) {}
+ShmAcceptor::ShmAcceptor(ServiceName name, ServiceParts parts, std::unique_ptr<SpareSegments> spares,
+                         Descriptor reserve)
+    : parts_(std::move(parts)), name_(std::move(name)), spares_(std::move(spares)), reserve_(std::move(reserve)) {}
 
 ShmAcceptor::~ShmAcceptor() {
   while (!handshakes_.empty()) finished(*handshakes_.back());

@@ -38,12 +38,12 @@ class ShmAcceptor final : public rpc::Acceptor, private rpc::ControlPlane::Sourc
 
   // For its handshakes.
   [[nodiscard]] ServiceParts& parts() noexcept { return parts_; }
-  [[nodiscard]] SpareSegments& spares() noexcept { return spares_; }
+  [[nodiscard]] SpareSegments& spares() noexcept { return *spares_; }
   void finished(ServerHandshake& handshake) noexcept;
   void log_refusal(const Error& error);
 
  private:
-  ShmAcceptor(ServiceName name, ServiceParts parts, memory::Descriptor reserve);
+  ShmAcceptor(ServiceName name, ServiceParts parts, std::unique_ptr<SpareSegments> spares, memory::Descriptor reserve);
   void on_ready(int fd, std::uint32_t events) override;
   void on_time() override;
   void begin_handshake(memory::Descriptor socket);
@@ -52,7 +52,7 @@ class ShmAcceptor final : public rpc::Acceptor, private rpc::ControlPlane::Sourc
 
   ServiceParts parts_;
   ServiceName name_;
-  SpareSegments spares_;
+  std::unique_ptr<SpareSegments> spares_;
   // Given up to accept and refuse what could otherwise neither be accepted nor got rid of.
   memory::Descriptor reserve_;
   std::vector<ServerHandshake*> handshakes_;  // oldest first; the control plane owns them

@@ -180,7 +180,7 @@ Result<void> ShmConnector::link_up() {
   state->peer = std::move(peer_.pidfd);
   state->link = parts_->agreement.link_id;
   state->endpoint = context_.endpoint;
-  state->peer_name = server_ + ", pid " + std::to_string(peer_.pid) + ",";
+  state->peer_name = server_ + ", " + name_of(peer_.pid) + ",";
   state->attach(context_.inbox);
   parts_->state = state;
   auto wire = std::make_unique<ShmWire>(*std::move(parts_));

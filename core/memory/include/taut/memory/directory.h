@@ -22,6 +22,7 @@
 // inside.
 #pragma once
 
+#include <bit>
 #include <cstddef>
 #include <cstdint>
 #include <span>
@@ -33,6 +34,9 @@
 #include "taut/base/result.h"
 
 namespace taut::memory {
+
+// Both sides are 64-bit and little-endian: asserted, not agreed.
+static_assert(sizeof(std::size_t) == 8 && std::endian::native == std::endian::little);
 
 inline constexpr std::uint32_t kLayoutVersion = 0;
 inline constexpr std::uint64_t kSegmentMagic = 0x6765'7320'7475'6174;  // "taut seg", read as little-endian

@@ -4,8 +4,9 @@
 // hand over their segments; from then on every call goes through memory, and the socket carries only the bell and the
 // goodbye.
 //
-// Descriptors  4 a link (the socket, the peer's pidfd, both segments), up to 7 while it is made; 4 a listener.
-// Memory       a default link: 76 KiB on each side.
+// Descriptors  4 a link (the socket, the peer's pidfd, both segments), at the client up to 7 while it is made;
+//              5 a listener (socket, directory, control page, description, reserve) and 1 a spare segment.
+// Memory       a default link: 76 KiB on each side; so much is also each spare segment.
 #pragma once
 
 #include <chrono>
