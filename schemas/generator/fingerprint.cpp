@@ -65,8 +65,9 @@ class Canonical {
         lines += "field " + std::to_string(field.id) + " deprecated\n";
       } else {
         lines += "field " + std::to_string(field.id) + " " + field.name + " " + type(field) + fallback(field) +
-                 (field.required ? " required" : "") + (field.nullable ? " null" : "") + (field.optional ? " optional" : "") +
-                 (field.max != 0 ? " max " + std::to_string(field.max) : "") + "\n";
+                 (field.required ? " required" : "") + (field.nullable ? " null" : "") +
+                 (field.optional ? " optional" : "") + (field.max != 0 ? " max " + std::to_string(field.max) : "") +
+                 "\n";
       }
     }
     parts_[one.name] = lines;
@@ -74,7 +75,8 @@ class Canonical {
 
   void add(const Enum& one) {
     std::string& lines = parts_[one.name];
-    lines = std::string("enum ") + one.name + " " + reflection::EnumNameBaseType(one.underlying) + (one.flags ? " flags" : "") + "\n";
+    lines = std::string("enum ") + one.name + " " + reflection::EnumNameBaseType(one.underlying) +
+            (one.flags ? " flags" : "") + "\n";
     for (const EnumValue& value : one.values) lines += "value " + value.name + " " + std::to_string(value.value) + "\n";
   }
 

@@ -11,8 +11,8 @@ namespace {
 
 bool is_word(char c) { return std::isalnum(static_cast<unsigned char>(c)) != 0 || c == '_'; }
 
-bool declares(std::string_view word) {
-  return word == "table" || word == "struct" || word == "enum" || word == "union" || word == "rpc_service";
+bool declares(std::string_view word, bool service) {
+  return service ? word == "rpc_service" : word == "table" || word == "struct" || word == "enum" || word == "union";
 }
 
 }  // namespace
@@ -44,9 +44,9 @@ const std::vector<Lines::Token>& Lines::tokens(const std::string& file) {
   return place->second;
 }
 
-std::size_t Lines::body(const std::vector<Token>& tokens, std::string_view owner) {
+std::size_t Lines::body(const std::vector<Token>& tokens, std::string_view owner, bool service) {
   for (std::size_t i = 0; i + 1 < tokens.size(); ++i) {
-    if (!declares(tokens[i].text) || tokens[i + 1].text != owner) continue;
+    if (!declares(tokens[i].text, service) || tokens[i + 1].text != owner) continue;
     for (i += 2; i < tokens.size(); ++i) {
       if (tokens[i].text == "{") return i + 1;
     }
@@ -58,13 +58,14 @@ int Lines::of(const std::string& file, std::string_view owner, std::string_view 
   const auto& all = tokens(file);
   const std::size_t first = body(all, owner);
   if (first == 0) return 0;
-  if (member.empty()) {
-    for (std::size_t i = first; i != 0; --i) {
-      if (all[i - 1].text == owner) return all[i - 1].line;
-    }
-  }
+  if (member.empty()) return line_of_owner(all, owner, first);
   const std::size_t at = find(all, owner, member);
   return at == 0 ? 0 : all[at].line;
+}
+
+int Lines::line_of_owner(const std::vector<Token>& all, std::string_view owner, std::size_t body) {
+  while (body != 0 && all[body - 1].text != owner) --body;
+  return body == 0 ? 0 : all[body - 1].line;
 }
 
 std::size_t Lines::find(const std::vector<Token>& all, std::string_view owner, std::string_view member) {
@@ -85,10 +86,12 @@ std::string Lines::default_of(const std::string& file, std::string_view owner, s
   return "";
 }
 
-void Lines::place_methods(Service& service) {
+void Lines::place(Service& service) {
   const auto& all = tokens(service.where.file);
-  std::size_t i = body(all, last_name(service.name));
+  const std::string name = last_name(service.name);
+  std::size_t i = body(all, name, true);
   if (i == 0) return;
+  service.where.line = line_of_owner(all, name, i);
   for (Method& method : service.methods) {
     for (std::size_t at = i; at + 1 < all.size() && all[at].text != "}"; ++at) {
       const bool begins = all[at - 1].text == "{" || all[at - 1].text == ";";

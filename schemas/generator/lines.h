@@ -12,12 +12,13 @@ struct Service;
 
 class Lines {
  public:
-  // The line of `table Owner`, or of `member :` inside it. 0 when it is not found.
+  // The line of `table Owner` (or struct, enum, union), or of `member :` inside it. 0 when it is not found.
   int of(const std::string& file, std::string_view owner, std::string_view member);
   // The word behind `member : type =`; empty when there is none.
   std::string default_of(const std::string& file, std::string_view owner, std::string_view member);
-  // Sets the line of each method. Methods may wrongly share a name, so they are found in their order of appearance.
-  void place_methods(Service& service);
+  // Sets the line of the service and of each method. Methods may wrongly share a name, so they are found in their order
+  // of appearance.
+  void place(Service& service);
 
  private:
   struct Token {
@@ -28,7 +29,9 @@ class Lines {
   // The index of `member` inside the owner's declaration, or 0.
   std::size_t find(const std::vector<Token>& tokens, std::string_view owner, std::string_view member);
   // The index behind the `{` of the owner's declaration, or 0.
-  std::size_t body(const std::vector<Token>& tokens, std::string_view owner);
+  std::size_t body(const std::vector<Token>& tokens, std::string_view owner, bool service = false);
+  // The line on which the owner of that body is named.
+  int line_of_owner(const std::vector<Token>& tokens, std::string_view owner, std::size_t body);
 
   std::map<std::string, std::vector<Token>> files_;
 };

@@ -1,8 +1,8 @@
 // taut-gen --fbs=FILE --bfbs=FILE --header=FILE --source=FILE [--depfile=FILE]
 //
-// Reads the binary schema that `flatc --binary --schema --bfbs-builtins --bfbs-comments` made of FILE.fbs and writes the
-// stubs. Exit code 0: written; 1: the schema breaks rules, all of which are printed; 2: wrong use, or a file that cannot
-// be read or written.
+// Reads the binary schema that `flatc --binary --schema --bfbs-builtins --bfbs-comments` made of FILE.fbs and writes
+// the stubs. Exit code 0: written; 1: the schema breaks rules, all of which are printed; 2: wrong use, or a file that
+// cannot be read or written.
 #include <cstdio>
 #include <fstream>
 #include <iterator>
@@ -51,7 +51,8 @@ std::string dependencies(const std::string& header, const std::vector<std::strin
 }  // namespace
 
 int main(int argc, char** argv) {
-  std::map<std::string, std::string> options = {{"--fbs", ""}, {"--bfbs", ""}, {"--header", ""}, {"--source", ""}, {"--depfile", ""}};
+  std::map<std::string, std::string> options = {
+      {"--fbs", ""}, {"--bfbs", ""}, {"--header", ""}, {"--source", ""}, {"--depfile", ""}};
   for (int i = 1; i < argc; ++i) {
     const std::string argument = argv[i];
     if (argument == "--help") {
@@ -72,8 +73,10 @@ int main(int argc, char** argv) {
   const auto* data = reinterpret_cast<const std::uint8_t*>(bytes.data());
   flatbuffers::Verifier verifier(data, bytes.size());
   if (!in || !reflection::VerifySchemaBuffer(verifier)) {
-    std::fprintf(stderr, "taut-gen: %s is no binary schema; make it with flatc --binary --schema --bfbs-builtins --bfbs-comments\n",
-                 options["--bfbs"].c_str());
+    std::fprintf(
+        stderr,
+        "taut-gen: %s is no binary schema; make it with flatc --binary --schema --bfbs-builtins --bfbs-comments\n",
+        options["--bfbs"].c_str());
     return 2;
   }
 

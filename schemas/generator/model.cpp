@@ -25,7 +25,8 @@ Attributes attributes(const flatbuffers::Vector<flatbuffers::Offset<reflection::
   return result;
 }
 
-// `//greeter.fbs` stands for a file beside the own one. flatc leaves the name out when it was called in the file's folder.
+// `//greeter.fbs` stands for a file beside the own one. flatc leaves the name out when it was called in the file's
+// folder.
 std::string path_of(const flatbuffers::String* declared, const std::string& own_file) {
   std::string name = declared != nullptr ? declared->str() : "";
   if (name.empty()) return own_file;
@@ -51,7 +52,9 @@ void read_type(const reflection::Schema& schema, const reflection::Type& type, F
         field.kind = Kind::strings;
       } else if (type.element() == reflection::Obj) {
         field.kind = points_to_struct() ? Kind::structures : Kind::tables;
-      } else if (is_scalar(type.element()) && type.element() != reflection::UType) {
+      } else if (type.element() == reflection::UType) {
+        return;
+      } else if (is_scalar(type.element())) {
         field.kind = Kind::scalars;
       } else {
         field.unsupported = "a vector of unions";
@@ -63,6 +66,7 @@ void read_type(const reflection::Schema& schema, const reflection::Type& type, F
       field.kind = type.element() == reflection::Obj ? Kind::structure : Kind::scalar;
       return;
     case reflection::UType:
+      return;  // made by flatc beside a union, which is what gets refused
     case reflection::Union:
       field.unsupported = "a union";
       return;
@@ -93,9 +97,8 @@ void read_field(const reflection::Schema& schema, const reflection::Field& from,
 bool is_zero(const Model& model, const Field& field, const std::string& spelt) {
   if (field.index < 0) return spelt.find_first_not_of("0xX") == std::string::npos;
   const auto& values = model.enums[static_cast<std::size_t>(field.index)].values;
-  return std::any_of(values.begin(), values.end(), [&](const EnumValue& v) {
-    return v.value == 0 && (v.name == spelt || spelt == "0");
-  });
+  return std::any_of(values.begin(), values.end(),
+                     [&](const EnumValue& v) { return v.value == 0 && (v.name == spelt || spelt == "0"); });
 }
 
 }  // namespace
@@ -184,7 +187,8 @@ Model read_model(const reflection::Schema& schema, const std::string& own_file) 
       read_field(schema, *field_from, field);
       field.where.file = result.where.file;
       field.where.line = lines.of(result.where.file, last_name(result.name), field.name);
-      if (field.kind == Kind::scalar && field.base == reflection::ULong && field.default_integer == 0 && !field.nullable) {
+      if (field.kind == Kind::scalar && field.base == reflection::ULong && field.default_integer == 0 &&
+          !field.nullable) {
         const std::string spelt = lines.default_of(result.where.file, last_name(result.name), field.name);
         if (!spelt.empty() && !is_zero(model, field, spelt)) field.lost_default = spelt;
       }
@@ -207,7 +211,6 @@ Model read_model(const reflection::Schema& schema, const std::string& own_file) 
       result.own = is_own(from->declaration_file());
       result.documentation = strings(from->documentation());
       result.where.file = path_of(from->declaration_file(), own_file);
-      result.where.line = lines.of(result.where.file, last_name(result.name), "");
       if (from->calls() != nullptr) {
         for (const auto* call : *from->calls()) {
           Method method;
@@ -223,9 +226,7 @@ Model read_model(const reflection::Schema& schema, const std::string& own_file) 
       model.services.push_back(std::move(result));
     }
   }
-  for (Service& service : model.services) {
-    lines.place_methods(service);
-  }
+  for (Service& service : model.services) lines.place(service);
 
   model.files.push_back(own_file);
   if (schema.fbs_files() != nullptr) {

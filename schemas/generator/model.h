@@ -1,5 +1,5 @@
-// A schema as the generator sees it: read from a binary schema, names in C++ and in schema spelling, every field with its
-// place in the message, and the line that declares each thing.
+// A schema as the generator sees it: read from a binary schema, names in C++ and in schema spelling, every field with
+// its place in the message, and the line that declares each thing.
 #pragma once
 
 #include <cstdint>
@@ -51,7 +51,7 @@ struct Field {
   bool required = false;
   bool nullable = false;  // a scalar without a default
   bool deprecated = false;
-  bool optional = false;  // the attribute: readers expect it to be absent
+  bool optional = false;    // the attribute: readers expect it to be absent
   std::string unsupported;  // why the kind is not supported, as the end of "field 'x' is ..."
   std::uint32_t max = 0;    // 0: no cap
   Attributes attributes;
@@ -88,7 +88,7 @@ struct Object {
   std::uint32_t block = 0;
   std::uint32_t align = 4;
 
-  bool supported = true;  // with everything that it reaches
+  bool supported = true;   // with everything that it reaches
   bool recursive = false;  // reaches a table that contains itself
 
   [[nodiscard]] std::uint32_t vtable_entries() const { return static_cast<std::uint32_t>(fields.size()); }
@@ -129,9 +129,9 @@ struct Model {
 };
 
 // Names.
-std::string cpp_name(std::string_view schema_name);   // desk.Order -> desk::Order
-std::string last_name(std::string_view schema_name);  // desk.Order -> Order
-std::string name_space(std::string_view schema_name); // desk.Order -> desk
+std::string cpp_name(std::string_view schema_name);    // desk.Order -> desk::Order
+std::string last_name(std::string_view schema_name);   // desk.Order -> Order
+std::string name_space(std::string_view schema_name);  // desk.Order -> desk
 
 std::uint32_t scalar_bytes(reflection::BaseType base);
 bool is_scalar(reflection::BaseType base);

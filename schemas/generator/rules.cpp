@@ -10,22 +10,24 @@ namespace gen {
 namespace {
 
 constexpr std::array kKeywords = {
-    "alignas",      "alignof",     "and",          "and_eq",      "asm",       "auto",      "bitand",
-    "bitor",        "bool",        "break",        "case",        "catch",     "char",      "char16_t",
-    "char32_t",     "char8_t",     "class",        "co_await",    "co_return", "co_yield",  "compl",
-    "concept",      "const",       "const_cast",   "consteval",   "constexpr", "constinit", "continue",
-    "decltype",     "default",     "delete",       "do",          "double",    "dynamic_cast", "else",
-    "enum",         "explicit",    "export",       "extern",      "false",     "float",     "for",
-    "friend",       "goto",        "if",           "inline",      "int",       "long",      "mutable",
-    "namespace",    "new",         "noexcept",     "not",         "not_eq",    "nullptr",   "operator",
-    "or",           "or_eq",       "private",      "protected",   "public",    "register",  "reinterpret_cast",
-    "requires",     "return",      "short",        "signed",      "sizeof",    "static",    "static_assert",
-    "static_cast",  "struct",      "switch",       "template",    "this",      "thread_local", "throw",
-    "true",         "try",         "typedef",      "typeid",      "typename",  "union",     "unsigned",
-    "using",        "virtual",     "void",         "volatile",    "wchar_t",   "while",     "xor",
+    "alignas",     "alignof",  "and",        "and_eq",    "asm",       "auto",         "bitand",
+    "bitor",       "bool",     "break",      "case",      "catch",     "char",         "char16_t",
+    "char32_t",    "char8_t",  "class",      "co_await",  "co_return", "co_yield",     "compl",
+    "concept",     "const",    "const_cast", "consteval", "constexpr", "constinit",    "continue",
+    "decltype",    "default",  "delete",     "do",        "double",    "dynamic_cast", "else",
+    "enum",        "explicit", "export",     "extern",    "false",     "float",        "for",
+    "friend",      "goto",     "if",         "inline",    "int",       "long",         "mutable",
+    "namespace",   "new",      "noexcept",   "not",       "not_eq",    "nullptr",      "operator",
+    "or",          "or_eq",    "private",    "protected", "public",    "register",     "reinterpret_cast",
+    "requires",    "return",   "short",      "signed",    "sizeof",    "static",       "static_assert",
+    "static_cast", "struct",   "switch",     "template",  "this",      "thread_local", "throw",
+    "true",        "try",      "typedef",    "typeid",    "typename",  "union",        "unsigned",
+    "using",       "virtual",  "void",       "volatile",  "wchar_t",   "while",        "xor",
     "xor_eq"};
 
-bool is_keyword(std::string_view name) { return std::find(kKeywords.begin(), kKeywords.end(), name) != kKeywords.end(); }
+bool is_keyword(std::string_view name) {
+  return std::find(kKeywords.begin(), kKeywords.end(), name) != kKeywords.end();
+}
 
 std::string quoted(std::string_view name) { return "'" + std::string(name) + "'"; }
 
@@ -83,7 +85,8 @@ class Rules {
         const std::size_t dot = std::min(space.find('.', from), space.size());
         const std::string part = space.substr(from, dot - from);
         if (is_keyword(part)) {
-          error(where, "namespace " + quoted(space) + " holds the C++ keyword " + quoted(part) + "; give it another name");
+          error(where,
+                "namespace " + quoted(space) + " holds the C++ keyword " + quoted(part) + "; give it another name");
         }
         if (from == 0 && (part == "taut" || part == "std" || part == "flatbuffers")) {
           error(where, "namespace " + quoted(part) + " belongs to a library; give the schema a namespace of its own");
@@ -103,7 +106,8 @@ class Rules {
     for (const Enum& one : model_.enums) taken[one.name] = "enum";
     for (const Object& one : model_.objects) {
       if (is_keyword(last_name(one.name))) {
-        error(one.where, quoted(last_name(one.name)) + " is a C++ keyword; give the " + taken[one.name] + " another name");
+        error(one.where,
+              quoted(last_name(one.name)) + " is a C++ keyword; give the " + taken[one.name] + " another name");
       }
       if (one.is_struct) continue;
       if (const auto other = taken.find(one.name + "Init"); other != taken.end()) {
@@ -148,8 +152,10 @@ class Rules {
         error(field.where, name + " has the name of a generated member; rename it");
       }
       if (!field.lost_default.empty()) {
-        error(field.where, "the default " + quoted(field.lost_default) + " of " + name +
-                               " is above 9223372036854775807, which binary schemas cannot hold; use a smaller default, or '= null'");
+        error(
+            field.where,
+            "the default " + quoted(field.lost_default) + " of " + name +
+                " is above 9223372036854775807, which binary schemas cannot hold; use a smaller default, or '= null'");
       }
       if (const auto max = field.attributes.find("max"); max != field.attributes.end()) cap(field, max->second);
       if (field.optional && field.required) {
@@ -168,10 +174,12 @@ class Rules {
                         field.kind == Kind::strings || field.kind == Kind::tables;
     const std::int64_t value = number(text);
     if (!capped) {
-      error(field.where, "the cap (max) of " + name + " does nothing: only strings and vectors can be capped; leave it out");
+      error(field.where,
+            "the cap (max) of " + name + " does nothing: only strings and vectors can be capped; leave it out");
     } else if (value <= 0 || value > (1 << 30)) {
-      error(field.where, "the cap of " + name + " is " + quoted(text) +
-                             "; write the most characters or elements as a number from 1 to 1073741824, for example (max: 64)");
+      error(field.where,
+            "the cap of " + name + " is " + quoted(text) +
+                "; write the most characters or elements as a number from 1 to 1073741824, for example (max: 64)");
     } else {
       field.max = static_cast<std::uint32_t>(value);
     }
@@ -188,7 +196,8 @@ class Rules {
         reach(method.reply, used);
       }
     }
-    for (std::size_t i = 0; i != model_.objects.size(); ++i) shape(static_cast<int>(i), used.count(static_cast<int>(i)) != 0);
+    for (std::size_t i = 0; i != model_.objects.size(); ++i)
+      shape(static_cast<int>(i), used.count(static_cast<int>(i)) != 0);
     // What reaches an unsupported table is not supported either.
     for (bool changed = true; changed;) {
       changed = false;
@@ -243,23 +252,26 @@ class Rules {
       if (used) error(where, std::move(text));
     };
     if (one.is_struct && one.struct_align > 16) {
-      refuse(one.where, "struct " + quoted(last_name(one.name)) + " has (force_align: " + std::to_string(one.struct_align) +
-                            "); messages stand 16-aligned, so use at most 16");
+      refuse(one.where, "struct " + quoted(last_name(one.name)) + " has (force_align: " +
+                            std::to_string(one.struct_align) + "); messages stand 16-aligned, so use at most 16");
     }
     for (const Field& field : one.fields) {
       if (field.deprecated) continue;
+      if (field.kind == Kind::unsupported) one.supported = false;
       if (!field.unsupported.empty()) {
         const std::string fix = field.unsupported.find("union") != std::string::npos
                                     ? "; use one (optional) table per case instead"
                                     : "; leave the attribute out, or use a vector of bytes";
-        refuse(field.where, "field " + quoted(field.name) + " is " + field.unsupported + ", which taut does not support" + fix);
+        refuse(field.where,
+               "field " + quoted(field.name) + " is " + field.unsupported + ", which taut does not support" + fix);
       }
       if (field.kind == Kind::structures) {
         const Object& type = object(field.index);
         if (type.struct_bytes % type.struct_align != 0) {
-          refuse(field.where, "field " + quoted(field.name) + " is a vector of struct " + quoted(last_name(type.name)) + ", whose " +
-                                  std::to_string(type.struct_bytes) + " bytes are no multiple of its alignment " +
-                                  std::to_string(type.struct_align) + "; add padding fields to the struct");
+          refuse(field.where, "field " + quoted(field.name) + " is a vector of struct " + quoted(last_name(type.name)) +
+                                  ", whose " + std::to_string(type.struct_bytes) +
+                                  " bytes are no multiple of its alignment " + std::to_string(type.struct_align) +
+                                  "; add padding fields to the struct");
         }
       }
       if (field.kind == Kind::table) {
@@ -304,8 +316,8 @@ class Rules {
       } else if (method.has_id) {
         const auto [first, is_new] = owner.try_emplace(method.id, method.name);
         if (!is_new) {
-          error(method.where, name + " has the id " + std::to_string(method.id) + " of method " + quoted(first->second) +
-                                  "; give it an unused id, for example " + unused());
+          error(method.where, name + " has the id " + std::to_string(method.id) + " of method " +
+                                  quoted(first->second) + "; give it an unused id, for example " + unused());
         }
       }
       if (!names.insert(method.name).second) {
@@ -316,12 +328,14 @@ class Rules {
       std::set<int> seen;
       for (const auto& [index, what] : {std::pair{method.request, "request"}, std::pair{method.reply, "reply"}}) {
         if (index < 0 || object(index).is_struct) {
-          error(method.where, std::string("the ") + what + " of " + name + " is no table; wrap it in a table of one field");
+          error(method.where,
+                std::string("the ") + what + " of " + name + " is no table; wrap it in a table of one field");
         }
       }
       if (method.request >= 0) absent_fields(method.request, seen);
     }
-    std::sort(service.methods.begin(), service.methods.end(), [](const Method& a, const Method& b) { return a.id < b.id; });
+    std::sort(service.methods.begin(), service.methods.end(),
+              [](const Method& a, const Method& b) { return a.id < b.id; });
   }
 
   void method_name(const Service& service, const Method& method) {
@@ -343,7 +357,8 @@ class Rules {
     method.urgent = method.attributes.count("urgent") != 0;
     method.needed = method.attributes.count("needed") != 0;
     if (method.attributes.count("streaming") != 0) {
-      error(method.where, name + " is a stream, which this version does not have yet; leave out (streaming) and return a vector");
+      error(method.where,
+            name + " is a stream, which this version does not have yet; leave out (streaming) and return a vector");
     }
     if (const auto timeout = method.attributes.find("timeout"); timeout != method.attributes.end()) {
       method.timeout_ns = duration_ns(timeout->second);
@@ -360,8 +375,9 @@ class Rules {
     for (const Field& field : object(index).fields) {
       if (field.deprecated || field.kind == Kind::unsupported) continue;
       if (field.kind != Kind::scalar && !object(index).is_struct && !field.required && !field.optional) {
-        warn(field.where, "field " + quoted(field.name) + " of request " + quoted(last_name(object(index).name)) +
-                              " may be absent, a null pointer in the handler; mark it (required), or (optional) if that is meant");
+        warn(field.where,
+             "field " + quoted(field.name) + " of request " + quoted(last_name(object(index).name)) +
+                 " may be absent, a null pointer in the handler; mark it (required), or (optional) if that is meant");
       }
       if (points(field)) absent_fields(field.index, seen);
     }

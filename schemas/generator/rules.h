@@ -15,7 +15,8 @@ struct Problem {
   bool warning = false;
 };
 
-// Also fills in what follows from attributes: ids, time-outs, caps; and marks objects that are not supported or recursive.
+// Also fills in what follows from attributes: ids, time-outs, caps; and marks objects that are not supported or
+// recursive.
 std::vector<Problem> check(Model& model);
 
 // file:line: text, in order of place.

@@ -56,6 +56,55 @@ std::string scalar_type(reflection::BaseType base) {
   }
 }
 
+std::vector<const Field*> live(const Object& one) {
+  std::vector<const Field*> result;
+  for (const Field& field : one.fields) {
+    if (!field.deprecated) result.push_back(&field);
+  }
+  return result;
+}
+
+const char* kind_name(Kind kind) {
+  switch (kind) {
+    case Kind::scalar:
+      return "scalar";
+    case Kind::structure:
+      return "structure";
+    case Kind::string:
+      return "string";
+    case Kind::table:
+      return "table";
+    case Kind::scalars:
+      return "scalars";
+    case Kind::structures:
+      return "structures";
+    case Kind::strings:
+      return "strings";
+    default:
+      return "tables";
+  }
+}
+
+std::string part_name(const Model& model, const Field& field) {
+  switch (field.kind) {
+    case Kind::string:
+    case Kind::strings:
+      return kind_name(field.kind);
+    case Kind::table:
+    case Kind::tables:
+      return std::string(kind_name(field.kind)) + "<" + cpp_name(object_of(model, field).name) + ">";
+    default:
+      return "items<" + element_type(model, field) + ">";
+  }
+}
+
+std::string cap_argument(const Field& field) { return field.max == 0 ? "" : ", " + std::to_string(field.max); }
+
+bool is_dense(const Enum& one) {
+  const auto least = static_cast<std::uint64_t>(one.values.front().value);
+  return static_cast<std::uint64_t>(one.values.back().value) - least + 1 == one.values.size();
+}
+
 std::string init_name(const Object& table) { return cpp_name(table.name) + "Init"; }
 
 std::string element_type(const Model& model, const Field& field) {
@@ -66,7 +115,9 @@ std::string element_type(const Model& model, const Field& field) {
 }
 
 std::string init_type(const Model& model, const Field& field) {
-  const auto maybe = [&](const std::string& type) { return field.may_be_absent() ? "std::optional<" + type + ">" : type; };
+  const auto maybe = [&](const std::string& type) {
+    return field.may_be_absent() ? "std::optional<" + type + ">" : type;
+  };
   switch (field.kind) {
     case Kind::string:
       return "std::string_view";
@@ -117,10 +168,9 @@ std::string enum_test(const Enum& one, const std::string& at) {
     for (const EnumValue& value : one.values) mask |= value.value;
     return "in_mask<" + type + ">(" + at + ", " + literal(mask) + ")";
   }
-  const std::int64_t least = one.values.front().value, most = one.values.back().value;
-  const auto steps = static_cast<std::uint64_t>(most) - static_cast<std::uint64_t>(least);
-  if (steps + 1 == one.values.size()) {
-    return "in_range<" + type + ">(" + at + ", " + literal(least) + ", " + literal(most) + ")";
+  if (is_dense(one)) {
+    return "in_range<" + type + ">(" + at + ", " + literal(one.values.front().value) + ", " +
+           literal(one.values.back().value) + ")";
   }
   std::string list;
   for (const EnumValue& value : one.values) list += (list.empty() ? "" : ", ") + literal(value.value);

@@ -1,5 +1,5 @@
-// Messages from a peer that errs or lies. Run under the address and undefined-behaviour sanitizers, these tests say that
-// no check and no reader behind it looks outside of the message.
+// Messages from a peer that errs or lies. Run under the address and undefined-behaviour sanitizers, these tests say
+// that no check and no reader behind it looks outside of the message.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -123,7 +123,8 @@ TEST(HostileMessages, an_enum_out_of_range_is_named_in_every_place) {
     EXPECT_FALSE(stubs::check<everything::Everything>(bytes.view()));
     return reason<everything::Everything>(bytes.view());
   };
-  EXPECT_EQ(refused({.scalars = {.colour = red}}), "enum 'scalars.colour' holds 9, which everything.Colour does not have");
+  EXPECT_EQ(refused({.scalars = {.colour = red}}),
+            "enum 'scalars.colour' holds 9, which everything.Colour does not have");
   EXPECT_EQ(refused({.scalars = {.grade = static_cast<everything::Grade>(-3)}}),
             "enum 'scalars.grade' holds -3, which everything.Grade does not have");
   EXPECT_EQ(refused({.scalars = {.sparse = static_cast<everything::Sparse>(2)}}),
@@ -153,7 +154,8 @@ TEST(HostileMessages, nesting_ends_somewhere) {
   // The innermost first: each node is a table with one child.
   flatbuffers::FlatBufferBuilder fbb;
   auto node = everything::CreateTree(fbb, 1);
-  for (std::uint32_t depth = 1; depth != stubs::kDepthMax; ++depth) node = everything::CreateTree(fbb, 1, fbb.CreateVector(&node, 1));
+  for (std::uint32_t depth = 1; depth != stubs::kDepthMax; ++depth)
+    node = everything::CreateTree(fbb, 1, fbb.CreateVector(&node, 1));
   const auto deepest = node;
   fbb.Finish(deepest);
   EXPECT_TRUE(stubs::check<everything::Tree>(std::as_bytes(std::span(fbb.GetBufferPointer(), fbb.GetSize()))));
@@ -185,7 +187,8 @@ TEST(HostileMessages, that_reach_the_same_bytes_over_and_over_are_refused) {
 
 TEST(HostileMessages, strings_without_their_zero_are_refused) {
   Bytes bytes = written<greeter::HelloRequest>({.name = "World"});
-  const auto end = std::string_view(reinterpret_cast<const char*>(bytes.view().data()), bytes.view().size()).find("World") + 5;
+  const auto end =
+      std::string_view(reinterpret_cast<const char*>(bytes.view().data()), bytes.view().size()).find("World") + 5;
   bytes.span()[end] = std::byte{'!'};
   EXPECT_FALSE(stubs::check<greeter::HelloRequest>(bytes.view()));
   EXPECT_EQ(reason<greeter::HelloRequest>(bytes.view()), "field 'name' does not end with a zero");

@@ -1,5 +1,5 @@
-// Bytes of messages in tests: exactly as large as they are, so that the address sanitizer sees a byte too much; 16-aligned
-// as payloads are.
+// Bytes of messages in tests: exactly as large as they are, so that the address sanitizer sees a byte too much;
+// 16-aligned as payloads are.
 #pragma once
 
 #include <cstring>
@@ -16,7 +16,7 @@ class Bytes {
  public:
   explicit Bytes(std::span<const std::byte> from) : size_(from.size()) {
     // Behind a 16-aligned start, the end is where the sanitizer's red zone begins.
-    bytes_.reset(static_cast<std::byte*>(::operator new(size_ == 0 ? 1 : size_, std::align_val_t{16})));
+    bytes_.reset(static_cast<std::byte*>(::operator new (size_ == 0 ? 1 : size_, std::align_val_t{16})));
     if (size_ != 0) std::memcpy(bytes_.get(), from.data(), size_);
   }
   [[nodiscard]] std::span<std::byte> span() noexcept { return {bytes_.get(), size_}; }
@@ -24,7 +24,7 @@ class Bytes {
 
  private:
   struct Delete {
-    void operator()(std::byte* bytes) const noexcept { ::operator delete(bytes, std::align_val_t{16}); }
+    void operator()(std::byte* bytes) const noexcept { ::operator delete (bytes, std::align_val_t{16}); }
   };
   std::size_t size_;
   std::unique_ptr<std::byte, Delete> bytes_;

@@ -19,7 +19,8 @@ class Texts {
   explicit Texts(const rpc::ServiceDescription& service) {
     parser_.opts.output_default_scalars_in_json = true;
     parser_.opts.strict_json = true;
-    EXPECT_TRUE(parser_.Deserialize(reinterpret_cast<const std::uint8_t*>(service.schema.data()), service.schema.size()));
+    EXPECT_TRUE(
+        parser_.Deserialize(reinterpret_cast<const std::uint8_t*>(service.schema.data()), service.schema.size()));
   }
   std::string of(std::string_view table, std::span<const std::byte> message) {
     EXPECT_TRUE(parser_.SetRootType(std::string(table).c_str()));
@@ -75,11 +76,8 @@ TEST(Messages, equal_those_of_the_stock_builder) {
 }
 
 TEST(Messages, hold_the_values_they_were_given) {
-  const Bytes bytes = written<desk::Order>({.id = 8,
-                                            .price = -101,
-                                            .quantity = 5,
-                                            .side = desk::Side::sell,
-                                            .party = {text("AAPL"), text("ACME")}});
+  const Bytes bytes = written<desk::Order>(
+      {.id = 8, .price = -101, .quantity = 5, .side = desk::Side::sell, .party = {text("AAPL"), text("ACME")}});
   const auto* order = stubs::root<desk::Order>(bytes.view());
   EXPECT_EQ(order->id(), 8u);
   EXPECT_EQ(order->price(), -101);

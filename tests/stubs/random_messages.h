@@ -110,15 +110,16 @@ class RandomMessages {
   }
   everything::Colour colour() { return static_cast<everything::Colour>(random_.below(3)); }
   everything::Sparse sparse() {
-    constexpr everything::Sparse values[] = {everything::Sparse::minus, everything::Sparse::zero, everything::Sparse::one,
-                                             everything::Sparse::big};
+    constexpr everything::Sparse values[] = {everything::Sparse::minus, everything::Sparse::zero,
+                                             everything::Sparse::one, everything::Sparse::big};
     return values[random_.below(4)];
   }
   everything::Inner inner() { return everything::Inner(colour(), word<std::int16_t>()); }
   everything::Outer outer() {
     const everything::Colour colours[3] = {colour(), colour(), colour()};
     const everything::Inner pair[2] = {inner(), inner()};
-    return everything::Outer(inner(), flatbuffers::make_span(colours), flatbuffers::make_span(pair), word<std::int64_t>());
+    return everything::Outer(inner(), flatbuffers::make_span(colours), flatbuffers::make_span(pair),
+                             word<std::int64_t>());
   }
   everything::Bytes3 bytes3() {
     const std::uint8_t data[3] = {word<std::uint8_t>(), 1, word<std::uint8_t>()};
@@ -200,16 +201,18 @@ class StockBuilder {
     const auto sixteens = structs_of(i.sixteens);
     const auto threes = structs_of(i.threes);
     std::vector<flatbuffers::Offset<flatbuffers::String>> list;
-    for (std::size_t n = 0; n != i.words.size(); ++n) list.push_back(fbb_.CreateString(i.words[n].data(), i.words[n].size()));
-    const auto words = i.words.present() ? fbb_.CreateVector(list)
-                                         : flatbuffers::Offset<flatbuffers::Vector<flatbuffers::Offset<flatbuffers::String>>>();
+    for (std::size_t n = 0; n != i.words.size(); ++n)
+      list.push_back(fbb_.CreateString(i.words[n].data(), i.words[n].size()));
+    const auto words = i.words.present()
+                           ? fbb_.CreateVector(list)
+                           : flatbuffers::Offset<flatbuffers::Vector<flatbuffers::Offset<flatbuffers::String>>>();
     const auto leaf = i.leaf ? add(*i.leaf) : flatbuffers::Offset<everything::Leaf>();
     auto leaves = tables<everything::Leaf>(i.leaves);
     if (leaves.IsNull()) leaves = fbb_.CreateVector(std::vector<flatbuffers::Offset<everything::Leaf>>{});
     const auto tags = tables<shared::kinds::Tag>(i.tags);
-    return everything::CreateEverything(fbb_, scalars, nullable, empty, text, note, bytes, flags, shorts, doubles, colours,
-                                        sparse, levels, &i.outer, i.maybe_outer ? &*i.maybe_outer : nullptr, outers, sixteens,
-                                        threes, words, leaf, leaves, tags, i.number);
+    return everything::CreateEverything(fbb_, scalars, nullable, empty, text, note, bytes, flags, shorts, doubles,
+                                        colours, sparse, levels, &i.outer, i.maybe_outer ? &*i.maybe_outer : nullptr,
+                                        outers, sixteens, threes, words, leaf, leaves, tags, i.number);
   }
 
   template <class T>
@@ -221,7 +224,8 @@ class StockBuilder {
 
  private:
   flatbuffers::Offset<flatbuffers::String> string(std::string_view text) {
-    return text.data() != nullptr ? fbb_.CreateString(text.data(), text.size()) : flatbuffers::Offset<flatbuffers::String>();
+    return text.data() != nullptr ? fbb_.CreateString(text.data(), text.size())
+                                  : flatbuffers::Offset<flatbuffers::String>();
   }
   template <class T>
   flatbuffers::Offset<flatbuffers::Vector<T>> scalars_of(const Items<T>& items) {
@@ -234,7 +238,8 @@ class StockBuilder {
     return fbb_.CreateVectorOfStructs(items.data(), items.size());
   }
   template <class T>
-  flatbuffers::Offset<flatbuffers::Vector<flatbuffers::Offset<T>>> tables(const Items<typename Schema<T>::Init>& items) {
+  flatbuffers::Offset<flatbuffers::Vector<flatbuffers::Offset<T>>> tables(
+      const Items<typename Schema<T>::Init>& items) {
     if (!items.present()) return {};
     std::vector<flatbuffers::Offset<T>> list;
     for (std::size_t i = 0; i != items.size(); ++i) list.push_back(add(items[i]));

@@ -1,9 +1,8 @@
-#include "taut/stubs/shape.h"
-
 #include <algorithm>
 #include <charconv>
 #include <cstring>
 
+#include "taut/stubs/shape.h"
 #include "taut/stubs/wire.h"
 
 namespace taut::stubs {
@@ -67,7 +66,10 @@ bool has(const EnumShape& shape, std::int64_t value) noexcept {
 class Walk {
  public:
   Walk(std::span<const std::byte> message, Sentence* why) noexcept
-      : message_(message.data()), size_(message.size()), budget_(std::min<std::uint64_t>(128 * message.size() + 4096, kMessageMax)), why_(why) {}
+      : message_(message.data()),
+        size_(message.size()),
+        budget_(std::min<std::uint64_t>(128 * message.size() + 4096, kMessageMax)),
+        why_(why) {}
 
   bool root(const TableShape& shape) noexcept {
     if (size_ < 8) return fault({}, "is shorter than any message");

@@ -1,4 +1,4 @@
-// From a typed request to bytes in the link's ring, and from the answer's bytes back: what generated clients are made of.
+// From a typed request to bytes in the link's ring and back from the answer's: what generated clients are made of.
 //
 // Threads  the thread that polls the link's dispatcher.
 // Memory   no call allocates.
@@ -121,7 +121,9 @@ class Caller {
   rpc::CallClaim written(std::uint32_t method, const typename Schema<Request>::Init& request,
                          std::uint32_t bytes) noexcept {
     rpc::CallClaim claim = rpc::claim_call(*link_, *binding_, method, bytes);
-    if (claim && bytes != 0) [[likely]] write_measured<Request>(claim.payload(), request);
+    if (claim && bytes != 0) [[likely]] {
+      write_measured<Request>(claim.payload(), request);
+    }
     return claim;
   }
 

@@ -2,7 +2,7 @@
 //
 //   orders.Snapshot({.seq = 1, .bids = {{100, 5}, {99, 7}}});   a braced list
 //   orders.Snapshot({.seq = 1, .bids = levels});                std::vector, std::array, std::span
-//   echo.Echo({.data = bytes});                                 [ubyte] from std::span<const std::byte> or std::string_view
+//   echo.Echo({.data = bytes});                                 [ubyte]: std::span<const std::byte>, std::string_view
 //
 // Default constructed it stands for an absent vector; made from an empty container, for an empty one.
 //

@@ -4,8 +4,8 @@
 //   void Place(const desk::Order& order, taut::Reply<desk::Ack> reply) override { route(taut::keep(order), ...); }
 //
 // keep() copies by the schema, table by table, and needs nothing but the table: not where its message begins, no state
-// of the thread, and no help from the running path, so a handler that keeps nothing pays nothing. It works for requests,
-// replies and nested tables alike. Fields that this program's schema does not know are left behind.
+// of the thread, and no help from the running path, so a handler that keeps nothing pays nothing. It works for
+// requests, replies and nested tables alike. Fields that this program's schema does not know are left behind.
 //
 // Threads  a value.
 // Memory   up to 256 bytes inside, more on the heap.

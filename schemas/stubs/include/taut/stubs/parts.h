@@ -156,7 +156,8 @@ template <class T>
 [[nodiscard]] std::uint32_t check_table(const std::byte* message, std::uint32_t size, std::uint32_t field,
                                         std::uint32_t end) noexcept {
   const std::uint64_t base = next_base(std::uint64_t{end}, Schema<T>::kAlign);
-  if (base + Schema<T>::kBlock > size || get<std::uint32_t>(message + field) != base + Schema<T>::kTable - field) return 0;
+  if (base + Schema<T>::kBlock > size || get<std::uint32_t>(message + field) != base + Schema<T>::kTable - field)
+    return 0;
   const auto at = static_cast<std::uint32_t>(base);
   return Schema<T>::template compare<Place::nested>(message, size, at, at + Schema<T>::kBlock);
 }

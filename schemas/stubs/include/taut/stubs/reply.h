@@ -1,5 +1,5 @@
-// Reply<T>: the duty to answer one call with a T, exactly once. Handlers get it by value and may answer at once, or move
-// it somewhere and answer later.
+// Reply<T>: the duty to answer one call with a T, exactly once. Handlers get it by value and may answer at once, or
+// move it somewhere and answer later.
 //
 // Threads  the dispatcher's; carried to another thread it comes back through Dispatcher::post().
 // Memory   a few ids, valid after link and dispatcher are gone. Nothing allocates.

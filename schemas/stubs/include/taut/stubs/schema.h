@@ -77,8 +77,8 @@ template <class T>
   if constexpr (S::kComparable) {
     const auto size = static_cast<std::uint32_t>(message.size());
     if constexpr (S::kConstant) {
-      if (message.size() == S::kBlock &&
-          S::template compare<Place::root>(message.data(), size, 0, S::kBlock) != 0) [[likely]] {
+      if (message.size() == S::kBlock && S::template compare<Place::root>(message.data(), size, 0, S::kBlock) != 0)
+          [[likely]] {
         return true;
       }
     } else {

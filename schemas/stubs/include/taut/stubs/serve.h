@@ -23,7 +23,8 @@ template <class Request>
 template <class Request, class Handler>
 inline void serve(rpc::ServedCall& call, std::string_view method, Handler&& handler) {
   const auto payload = call.payload();
-  if (!check<Request>(payload)) [[unlikely]] return refuse_bad_message<Request>(call, method);
+  if (!check<Request>(payload)) [[unlikely]]
+    return refuse_bad_message<Request>(call, method);
   call.taken();
   handler(*root<Request>(payload), call.reply());
 }
@@ -32,7 +33,8 @@ inline void serve(rpc::ServedCall& call, std::string_view method, Handler&& hand
 template <class Request, class Handler>
 inline void serve_oneway(rpc::ServedCall& call, std::string_view method, Handler&& handler) {
   const auto payload = call.payload();
-  if (!check<Request>(payload)) [[unlikely]] return refuse_bad_message<Request>(call, method);
+  if (!check<Request>(payload)) [[unlikely]]
+    return refuse_bad_message<Request>(call, method);
   call.taken();
   handler(*root<Request>(payload));
 }

@@ -12,7 +12,8 @@
 
 namespace taut::stubs {
 
-// Which values an enum has. `values` is empty when it has all of [least, most], or all combinations of `most` when flags.
+// Which values an enum has. `values` is empty when it has all of [least, most], or all combinations of `most` when
+// flags.
 struct EnumShape {
   std::string_view name;
   std::int64_t least = 0;
@@ -39,16 +40,16 @@ struct FieldShape {
   std::string_view name;
   FieldKind kind;
   bool required = false;
-  bool nullable = false;                      // a scalar that may be absent, and then has no default
-  std::uint16_t entry = 0;                    // its place in a vtable
-  std::uint16_t at = 0;                       // its place in a table that we write
-  std::uint32_t bytes = 4;                    // of the scalar, the struct, or the vector's element
-  std::uint32_t align = 4;                    // likewise
-  std::uint32_t max = 0xffffffff;             // most characters or elements
-  std::uint64_t fallback = 0;                 // the bits of a scalar's default
-  const EnumShape* enumeration = nullptr;     // of the scalar or the vector's element
-  std::span<const EnumMember> members = {};   // of the struct
-  const TableShape& (*table)() = nullptr;     // of the nested table or the vector's elements
+  bool nullable = false;                     // a scalar that may be absent, and then has no default
+  std::uint16_t entry = 0;                   // its place in a vtable
+  std::uint16_t at = 0;                      // its place in a table that we write
+  std::uint32_t bytes = 4;                   // of the scalar, the struct, or the vector's element
+  std::uint32_t align = 4;                   // likewise
+  std::uint32_t max = 0xffffffff;            // most characters or elements
+  std::uint64_t fallback = 0;                // the bits of a scalar's default
+  const EnumShape* enumeration = nullptr;    // of the scalar or the vector's element
+  std::span<const EnumMember> members = {};  // of the struct
+  const TableShape& (*table)() = nullptr;    // of the nested table or the vector's elements
 };
 
 struct TableShape {
@@ -78,8 +79,9 @@ class Sentence {
 inline constexpr std::uint32_t kDepthMax = 64;
 
 // Is this a message of `shape` in any layout that FlatBuffers allows: everything inside the bytes and aligned, required
-// fields there, enums in range, caps kept? Reads nothing outside. A message that reaches the same parts over and over, so
-// that a copy of it would have more than 128 times its bytes, is refused: time and copies are bounded by the bytes. When it is not, `why` (if wanted) says which field and what.
+// fields there, enums in range, caps kept? Reads nothing outside. A message that reaches the same parts over and over,
+// so that a copy of it would have more than 128 times its bytes, is refused: time and copies are bounded by the bytes.
+// When it is not, `why` (if wanted) says which field and what.
 [[nodiscard]] bool conforms(std::span<const std::byte> message, const TableShape& shape, Sentence* why) noexcept;
 
 // How many bytes copy() needs at most for the table at `table`, which passed a check.

@@ -33,7 +33,8 @@ inline constexpr std::uint64_t kTooBig = std::uint64_t{1} << 60;
 
 template <class T>
 [[nodiscard]] inline T get(const std::byte* at) noexcept {
-  static_assert(std::is_trivially_copyable_v<T> && !std::is_same_v<T, bool>);  // a bool that is neither 0 nor 1 is undefined
+  static_assert(std::is_trivially_copyable_v<T> &&
+                !std::is_same_v<T, bool>);  // a bool that is neither 0 nor 1 is undefined
   T value;
   std::memcpy(&value, at, sizeof value);
   return value;
@@ -116,7 +117,8 @@ template <Place place, std::uint32_t kBytes>
   };
   return [&]<std::size_t... i>(std::index_sequence<i...>) {
     return (same_word(std::integral_constant<std::size_t, i>{}) && ...);
-  }(std::make_index_sequence<Image<kBytes>::kWords>{});
+  }
+  (std::make_index_sequence<Image<kBytes>::kWords>{});
 }
 
 template <Place place, std::uint32_t kBytes>

@@ -1,0 +1,66 @@
+// What users write, compiled by every compiler that is there with all warnings as errors. It is not run.
+#include <algorithm>
+#include <cstdio>
+#include <vector>
+
+#include "calculator.taut.h"
+#include "echo.taut.h"
+#include "everything.taut.h"
+#include "greeter.taut.h"
+#include "orders.taut.h"
+
+using namespace std::chrono_literals;
+
+struct Desk final : desk::Orders::Service {
+  void Place(const desk::Order& order, taut::Reply<desk::Ack> reply) override {
+    kept.push_back(taut::keep(order));
+    reply.send({.id = order.id(), .open = order.quantity()});
+  }
+  void Cancel(const desk::Cancel&, taut::Reply<desk::Ack> reply) override {
+    reply.refuse(taut::Code::not_found, "gone");
+  }
+  std::vector<taut::Message<desk::Order>> kept;
+};
+
+struct Kitchen final : everything::Kitchen::Service {
+  void Log(const everything::Leaf& leaf) override { std::puts(leaf.text() != nullptr ? leaf.text()->c_str() : ""); }
+};
+
+void call_everything(taut::Link& link, std::span<const std::byte> raw, std::vector<desk::Level> side) {
+  greeter::Greeter::Client greeter{link};
+  auto reply = greeter.SayHello({.name = "World"}, taut::wait);
+  if (!reply) return;
+  std::puts(reply->text()->c_str());
+
+  desk::Orders::Client orders{link};
+  auto ack = orders.Place({.id = 8, .price = 101}, taut::wait(50us));
+  orders
+      .Place({.id = 7, .side = desk::Side::sell, .party = {taut::text("AAPL"), taut::text("ACME")}}, {.timeout = 50us})
+      .then([count = 0](const taut::Answer<desk::Ack>& answer) mutable {
+        if (answer) count += static_cast<int>(answer->open());
+      });
+  orders.Snapshot({.seq = 1, .bids = {{100, 5}, {99, 7}}, .note = "open"}).then([](const auto&) {});
+  orders.Snapshot({.seq = 1, .bids = side, .asks = std::span(side).first(1)}).then([](auto& answer) {
+    (void)answer.status();
+  });
+  if (auto book = orders.claim_Snapshot(400)) {
+    book->seq(9);
+    std::ranges::copy(side, book->bids(side.size()).begin());
+    orders.send(std::move(book), {.timeout = taut::forever}).then([](const taut::Answer<desk::BookAck>&) {});
+  }
+
+  echo::Echo::Client echo{link};
+  echo.Echo({.data = raw}).then([](const auto&) {});
+  echo.Echo({.data = {1, 2, 3}}).then([](const auto&) {});
+  echo.Echo({.data = std::string_view("abc")}).then([](const auto&) {});
+
+  calculator::Calculator::Client calculator{link};
+  if (auto sum = calculator.Add({.a = 1, .b = 2}, taut::wait)) std::printf("%f\n", sum->value());
+
+  everything::Kitchen::Client kitchen{link};
+  if (!kitchen.Log({.text = "burnt"})) std::puts("not sent");
+  kitchen.Cook({.scalars = {.i8 = 1}, .nullable = {{.u64 = 4}}, .words = {"a", "b"}, .leaves = {{.text = "x"}, {}}})
+      .then([](const auto&) {});
+  kitchen.Grow({.value = 1, .children = {{.value = 2, .children = {{.value = 3}}}, {.value = 4}}})
+      .then([](const auto&) {});
+}
