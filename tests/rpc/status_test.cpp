@@ -127,7 +127,7 @@ TEST(DeadlineTest, EndsACallExactlyAtItsTimeoutAndTheMarkSaysWhetherItRan) {
   pair.caller().poll();
   EXPECT_ENDED(earlier, Code::deadline_exceeded, Ran::yes, Why::timeout);
   EXPECT_ENDED(at_the_mark, Code::deadline_exceeded, Ran::maybe, Why::timeout);
-  EXPECT_ENDED(untaken, Code::deadline_exceeded, Ran::maybe, Why::timeout) << "its server lives and may still run it";
+  EXPECT_ENDED(untaken, Code::deadline_exceeded, Ran::maybe, Why::timeout);  // its server lives and may still run it
 }
 
 TEST(DeadlineTest, OfEachCallIsItsOwn) {

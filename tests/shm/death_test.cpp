@@ -31,9 +31,10 @@ struct Death : ::testing::TestWithParam<bool> {
         [&] {
           for (; told < inbox.ups.size(); ++told) talk.say('l');
           for (const TestInbox::Ended& ended : inbox.endings) {
-            talk.say(ended.how.why == Why::peer_died ? 'd' : ended.how.why == Why::peer_closed ? 'c' : 'v');
             told -=
                 std::erase_if(inbox.ups, [&](const auto& up) { return up.wire->agreement().link_id == ended.link; });
+            // Said when the link's descriptors are closed: a test counts them next.
+            talk.say(ended.how.why == Why::peer_died ? 'd' : ended.how.why == Why::peer_closed ? 'c' : 'v');
           }
           inbox.endings.clear();
           return talk.heard();
