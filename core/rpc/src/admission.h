@@ -16,6 +16,7 @@ class Admission {
 
   // What an ordinary claim (anything but an answer) must leave free.
   [[nodiscard]] ring::u32 reserve() const noexcept { return ring::kStep * granted_ + extra_ + largest_; }
+  [[nodiscard]] ring::u32 granted() const noexcept { return granted_; }
   // Admitted and not yet answered.
   [[nodiscard]] ring::u32 open() const noexcept { return open_; }
 

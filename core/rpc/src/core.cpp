@@ -215,6 +215,8 @@ void Core::run(const std::atomic<bool>& over) noexcept {
       idle_since = turn_->now;
     } else if (rests && turn_->now > idle_since + spin_ticks_) [[unlikely]] {
       rest(turn_->clock.to_duration(turn_->now - idle_since));
+    } else if (hot_.size() == 1) {
+      hot_.front()->watch(kLooks);
     }
   }
   stopping.store(false, std::memory_order_relaxed);  // not at the beginning: a stop() may come before run()

@@ -75,7 +75,8 @@ LinkEnd::LinkEnd(std::shared_ptr<Turn> turn, std::unique_ptr<Wire> wire, std::sh
               wire_->agreement().calls_in_max, wire_->agreement().calls_out_max},
              {Lane::urgent, wire_->lane(Lane::urgent), wire_->agreement().out[1], wire_->agreement().in[1],
               wire_->agreement().calls_in_max, wire_->agreement().calls_out_max}},
-      pending_(lanes_[0].calls_max + lanes_[1].calls_max) {
+      pending_(lanes_[0].calls_max + lanes_[1].calls_max),
+      requests_(this, served_ == nullptr ? 0 : lanes_[0].admission.granted() + lanes_[1].admission.granted()) {
   may_sleep_ = peer_board_ != nullptr &&
                (peer_board_->load(std::memory_order_relaxed) & ring::board::never_sleeps) == 0;
   if (copies_all_) large_copy_.reset(new (std::align_val_t{ring::kStep}) std::byte[lanes_[0].in.ring_bytes() / 4]);
@@ -102,7 +103,7 @@ int LinkEnd::poll(int budget) noexcept {
 
 // Behind a record of a batch there are more, written already: their lines are asked for while this one is handled. Not
 // outside a batch, where the writer may be at work on them.
-[[gnu::always_inline]] inline void LinkEnd::prefetch_behind(const LaneEnd& lane, const Record& record) noexcept {
+[[gnu::always_inline]] inline void LinkEnd::prefetch_behind(const LaneEnd& lane, Record record) noexcept {
   const std::byte* next = lane.in.memory().bytes(record.at) + ring::up(record.head.bytes());
   for (u32 line = 1; line <= kPrefetchLines; ++line) __builtin_prefetch(next + line * ring::kStep);
 }
@@ -141,7 +142,7 @@ int LinkEnd::poll(int budget) noexcept {
 }
 
 // A claim is open, so nothing may be sent in its lane: what was read waits for the next poll.
-[[gnu::cold, gnu::noinline]] int LinkEnd::refuse_poll(LaneEnd& lane, const Record& record) noexcept {
+[[gnu::cold, gnu::noinline]] int LinkEnd::refuse_poll(LaneEnd& lane, Record record) noexcept {
   if (record) {
     lane.kept.push_back({record, false});
     any_kept_ = true;
@@ -201,7 +202,7 @@ bool LinkEnd::waiting() const noexcept {
   violation_ = text;
 }
 
-[[gnu::always_inline]] inline void LinkEnd::handle(LaneEnd& lane, const Record& record) noexcept {
+[[gnu::always_inline]] inline void LinkEnd::handle(LaneEnd& lane, Record record) noexcept {
   const u32 bytes = record.head.bytes();
   if (bytes > kCopyMax) [[unlikely]] return handle_in_place(lane, record);
   alignas(64) std::byte copy[kCopyMax];
@@ -210,7 +211,7 @@ bool LinkEnd::waiting() const noexcept {
   take(lane, record, copy, copy);
 }
 
-[[gnu::noinline]] void LinkEnd::handle_in_place(LaneEnd& lane, const Record& record) noexcept {
+[[gnu::noinline]] void LinkEnd::handle_in_place(LaneEnd& lane, Record record) noexcept {
   alignas(64) std::byte copy[kCopyMax];
   const std::byte* bytes = take_in(lane, record, copy);
   take(lane, record, copy, bytes);
@@ -219,7 +220,7 @@ bool LinkEnd::waiting() const noexcept {
 
 // Brings a record into private memory as far as its size and the check mode ask for: the header always, to `copy`.
 // Returns where the record's bytes are to be read.
-[[gnu::noinline]] const std::byte* LinkEnd::take_in(LaneEnd& lane, const Record& record, std::byte* copy) noexcept {
+[[gnu::noinline]] const std::byte* LinkEnd::take_in(LaneEnd& lane, Record record, std::byte* copy) noexcept {
   const u32 bytes = record.head.bytes();
   const std::byte* source = lane.in.memory().bytes(record.at);
   if (bytes <= kCopyMax) [[likely]] {
@@ -232,7 +233,7 @@ bool LinkEnd::waiting() const noexcept {
   return large_copy_.get();
 }
 
-[[gnu::always_inline]] inline void LinkEnd::take(LaneEnd& lane, const Record& record, const std::byte* header,
+[[gnu::always_inline]] inline void LinkEnd::take(LaneEnd& lane, Record record, const std::byte* header,
                                                  const std::byte* bytes) noexcept {
   const Kind kind = record.head.kind();
   if (kind == Kind::request) {
@@ -246,7 +247,7 @@ bool LinkEnd::waiting() const noexcept {
   }
 }
 
-void LinkEnd::serve(LaneEnd& lane, const Record& record, const std::byte* header_bytes,
+void LinkEnd::serve(LaneEnd& lane, Record record, const std::byte* header_bytes,
                     std::span<const std::byte> payload) noexcept {
   ring::RequestHeader header;
   std::memcpy(&header, header_bytes, sizeof header);
@@ -264,37 +265,36 @@ void LinkEnd::serve(LaneEnd& lane, const Record& record, const std::byte* header
   }
   const ServedMethods::Method& method = (*served_)[method_index];
   counters_.requests_received.add();
+  OpenRequest& request = requests_.open();
+  request.call = header.call;
+  request.sent = header.sent;
+  request.started = turn.now;
+  request.budget = header.budget;
+  request.bound = ring::kStep;
+  request.method = static_cast<u16>(method_index);
+  request.lane = lane.name;
+  request.room = AnswerRoom::none;
+  request.ran = false;
 
   // A stamp from the future counts as now; `none` and `longer` are not checked here.
   const Ticks waited = turn.now > header.sent ? turn.now - header.sent : 0;
   if (waited > turn.budget_ticks(header.budget) && header.budget - 1 < ring::kBudgetLonger - 1) [[unlikely]] {
     counters_.requests_expired.add();
-    return refuse(lane, header.call, ring::kStep, Code::deadline_exceeded, Ran::no, Why::expired_in_queue,
-                  "the deadline passed in the queue");
+    return refuse(request, Code::deadline_exceeded, Ran::no, Why::expired_in_queue, "the deadline passed in the queue");
   }
   if (halt_word_->load(std::memory_order_relaxed) != 0) [[unlikely]] {
-    return refuse(lane, header.call, ring::kStep, Code::unavailable, Ran::no, Why::halted, "the service is halted");
+    return refuse(request, Code::unavailable, Ran::no, Why::halted, "the service is halted");
   }
   if (!lane.admission.promise(lane.out, method.answer_bound)) [[unlikely]] {
-    return refuse(lane, header.call, ring::kStep, Code::resource_exhausted, Ran::no, Why::reply_room,
-                  "no room for the answer");
+    return refuse(request, Code::resource_exhausted, Ran::no, Why::reply_room, "no room for the answer");
   }
+  request.bound = method.answer_bound;
   // For people who look from outside; `position` follows in taken().
   lane.taken->call.store(header.call, std::memory_order_relaxed);
   lane.taken->method.store(method_index, std::memory_order_relaxed);
   lane.taken->since.store(turn.now, std::memory_order_relaxed);
 
-  ServedCall call(payload,
-                  {.end = this,
-                            .call = header.call,
-                            .sent = header.sent,
-                            .started = turn.now,
-                            .budget = header.budget,
-                            .bound = method.answer_bound,
-                            .method = static_cast<u16>(method_index),
-                            .lane = lane.name,
-                            .marks = 0},
-                  lane.taken, record.end);
+  ServedCall call(payload, RawReply(request), request.ran, *lane.taken, record.end);
   turn.calling_user = true;
   try {
     method.serve(*method.service, call);
@@ -390,8 +390,8 @@ inline void LinkEnd::run_callback(PendingTable::Row& row, const RawAnswer& answe
   }
   lane.claim_open = true;
   claim_reported_ = false;
-  return {lane.out.memory().bytes(lane.claim.at) + sizeof(ring::RequestHeader), lane.claim.room - u32{sizeof(ring::RequestHeader)},
-          Why::none};
+  std::byte* const record = lane.claim.room <= kCopyMax ? lane.staged : lane.out.memory().bytes(lane.claim.at);
+  return {record + sizeof(ring::RequestHeader), lane.claim.room - u32{sizeof(ring::RequestHeader)}, Why::none};
 }
 
 [[gnu::always_inline]] inline PendingTable::Row* LinkEnd::send_request(Lane lane_name, u16 method, u32 payload_bytes, u32 budget,
@@ -401,13 +401,15 @@ inline void LinkEnd::run_callback(PendingTable::Row& row, const RawAnswer& answe
   PendingTable::Row* row = pending_.open();
   if (row == nullptr) [[unlikely]] return nullptr;
   const Ticks stamp = turn_->stamp();
-  // Field by field: a header put together first would be copied by loads that are wider than the stores before them.
-  std::byte* record = lane.out.memory().bytes(lane.claim.at);
+  const Head head = Head::make(u32{sizeof(ring::RequestHeader)} + payload_bytes, Kind::request, 0, method);
   const u64 rest = budget;  // credit and extensions are 0
-  std::memcpy(record + offsetof(ring::RequestHeader, call), &row->call, sizeof row->call);
-  std::memcpy(record + offsetof(ring::RequestHeader, sent), &stamp, sizeof stamp);
-  std::memcpy(record + offsetof(ring::RequestHeader, budget), &rest, sizeof rest);
-  lane.out.send(lane.claim, Head::make(u32{sizeof(ring::RequestHeader)} + payload_bytes, Kind::request, 0, method));
+  if (lane.claim.room <= kCopyMax) [[likely]] {
+    lane.out.send_copy(lane.claim, head, lane.staged, row->call, stamp, rest);
+  } else {
+    const ring::RequestHeader header{0, row->call, stamp, budget, 0, 0};
+    std::memcpy(lane.out.memory().bytes(lane.claim.at) + sizeof head, &header.call, sizeof header - sizeof head);
+    lane.out.send(lane.claim, head);
+  }
   row->end = lane.out.position();
   row->method = method;
   row->lane = lane_name;

@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "admission.h"
+#include "open_requests.h"
 #include "pending_table.h"
 #include "served_methods.h"
 #include "taut/ring/lane.h"
@@ -26,6 +27,10 @@ namespace taut::rpc {
 // After so many records of a turn the clock is read anew, and what was sent is shown: the peer works on it while the
 // turn goes on. Both sides stay busy with half a default window each.
 inline constexpr int kRecordsPerBatch = 16;
+
+// Looks at the heads between two looks at everything else: most records are then found by the load that brings them and
+// not by a turn later. More looks gain nothing: they take the line away from the peer that is about to write it.
+inline constexpr int kLooks = 4;
 
 class LinkEnd {
  public:
@@ -45,6 +50,10 @@ class LinkEnd {
   // A call was sent: the peer is woken now or at the end of the turn.
   void sent() noexcept;
   void ring_if_asleep() noexcept;
+  // Returns at once when there is a record, else after `looks` looks.
+  void watch(int looks) const noexcept {
+    while (looks-- > 0 && !(lanes_[0].in.waiting() | lanes_[1].in.waiting())) {}
+  }
   // Is there anything to read? For a dispatcher about to sleep, behind the fence of announce_sleep().
   [[nodiscard]] bool waiting() const noexcept;
 
@@ -114,33 +123,37 @@ class LinkEnd {
     ring::u32 calls_abandoned = 0;  // of calls_open: ended here, but their answers have not come
     bool claim_open = false;
     ring::Claim claim;
+    // Small messages are written here and copied into the ring when they are complete: Writer::send_copy().
+    alignas(ring::kStep) std::byte staged[kCopyMax] = {};
     std::vector<Kept> kept;
   };
 
   static constexpr std::size_t index(ring::Lane lane) noexcept { return static_cast<std::size_t>(lane); }
   LaneEnd& lane_of(ring::Lane lane) noexcept { return lane == ring::Lane::normal ? lanes_[0] : lanes_[1]; }
   // Handles a record that next() found: copies it out of the ring if it is small, gives its room back, and hands it on.
-  void handle(LaneEnd& lane, const ring::Record& record) noexcept;
-  void handle_in_place(LaneEnd& lane, const ring::Record& record) noexcept;
-  void take(LaneEnd& lane, const ring::Record& record, const std::byte* header, const std::byte* bytes) noexcept;
-  void serve(LaneEnd& lane, const ring::Record& record, const std::byte* header, std::span<const std::byte> payload) noexcept;
+  void handle(LaneEnd& lane, ring::Record record) noexcept;
+  void handle_in_place(LaneEnd& lane, ring::Record record) noexcept;
+  void take(LaneEnd& lane, ring::Record record, const std::byte* header, const std::byte* bytes) noexcept;
+  void serve(LaneEnd& lane, ring::Record record, const std::byte* header, std::span<const std::byte> payload) noexcept;
   void finish(LaneEnd& lane, ring::Head head, const std::byte* header, std::span<const std::byte> payload) noexcept;
-  void prefetch_behind(const LaneEnd& lane, const ring::Record& record) noexcept;
+  void prefetch_behind(const LaneEnd& lane, ring::Record record) noexcept;
   int poll_records(LaneEnd& first_lane, ring::Record record, int budget) noexcept;
-  int refuse_poll(LaneEnd& lane, const ring::Record& record) noexcept;
+  int refuse_poll(LaneEnd& lane, ring::Record record) noexcept;
   int poll_kept() noexcept;
   void late_answer(LaneEnd& lane) noexcept;
   void run_callback(PendingTable::Row& row, const RawAnswer& answer) noexcept;
   [[nodiscard]] Status read_status(ring::Head head, std::span<const std::byte> payload) const noexcept;
   [[nodiscard]] Ran verdict(const PendingTable::Row& row, bool stopped) const noexcept;
   [[nodiscard]] Ran verdict_of_end(const PendingTable::Row& row) const noexcept;
-  const std::byte* take_in(LaneEnd& lane, const ring::Record& record, std::byte* copy) noexcept;
+  const std::byte* take_in(LaneEnd& lane, ring::Record record, std::byte* copy) noexcept;
+  void broke_promise() noexcept;
   void broke(const char* format, std::uint64_t a = 0, std::uint64_t b = 0) noexcept;
 
   // --- answers (reply.cpp)
-  std::byte* claim_answer(LaneEnd& lane, ring::u32 payload_bytes, ring::u32 bound) noexcept;
-  void send_answer(LaneEnd& lane, std::uint64_t call, ring::u32 payload_bytes, ring::u16 detail, ring::u32 bound) noexcept;
-  void refuse(LaneEnd& lane, std::uint64_t call, ring::u32 bound, Code code, Ran ran, Why why, std::string_view text) noexcept;
+  std::byte* claim_answer(OpenRequest& request, ring::u32 payload_bytes) noexcept;
+  void send_answer(OpenRequest& request, ring::u32 payload_bytes, ring::u16 detail) noexcept;
+  void refuse(OpenRequest& request, Code code, Ran ran, Why why, std::string_view text) noexcept;
+  void close_request(OpenRequest& request) noexcept;
 
   std::shared_ptr<Turn> turn_keep_;
   Turn* turn_;
@@ -161,6 +174,7 @@ class LinkEnd {
   bool claim_reported_ = false;
   LaneEnd lanes_[ring::kLaneCount];
   PendingTable pending_;
+  OpenRequests requests_;
   struct AlignedDelete {
     void operator()(std::byte* bytes) const noexcept { ::operator delete[](bytes, std::align_val_t{ring::kStep}); }
   };

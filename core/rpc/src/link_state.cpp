@@ -137,6 +137,7 @@ Status LinkState::wait(CallClaim&& claim, u32 payload_bytes, Wait wait, AnswerBu
   turn.waiting = true;
   Ticks spin_until = turn.clock.now() + core_->spin_ticks();
   while (true) {
+    end.watch(kLooks);
     const LinkEnd::Found found = end.look_for(call, status, buffer);
     if (found == LinkEnd::Found::answer) break;
     turn.now = turn.clock.now();

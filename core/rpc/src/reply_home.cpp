@@ -7,7 +7,8 @@
 namespace taut::rpc {
 
 void RawReply::drop_elsewhere(bool wrong_thread) noexcept {
-  LinkEnd* end = std::exchange(duty_.end, nullptr);
+  OpenRequest& request = *std::exchange(request_, nullptr);
+  LinkEnd* end = request.end;
   const std::shared_ptr<Turn> turn = end->turn_keep_;  // survives the end that may be deleted below
   const std::lock_guard lock(turn->foreign_mutex);
   if (!turn->gone.load(std::memory_order_acquire)) {
@@ -15,14 +16,14 @@ void RawReply::drop_elsewhere(bool wrong_thread) noexcept {
       turn->log(Severity::error, "a Reply was answered on thread " + describe_this_thread() + ", but its dispatcher belongs to thread " +
                                      turn->owner_name + "; carry it home with post()");
     }
-    turn->owed.push_back({end, duty_.call, duty_.bound, duty_.lane,
+    turn->owed.push_back({&request,
                           Status(Code::aborted, Ran::yes, wrong_thread ? Why::wrong_thread : Why::reply_dropped,
                                  wrong_thread ? "answered on a wrong thread" : "the reply was let go on another thread")});
     turn->came_from_outside(Turn::kReplies);
     turn->wake();
     return;
   }
-  end->lanes_[LinkEnd::index(duty_.lane)].admission.leave(duty_.bound);
+  end->close_request(request);
   if (!end->held_by_replies()) delete end;
 }
 
@@ -40,8 +41,7 @@ void give_owed_answers(Turn& turn) noexcept {
   }
   for (const Turn::Owed& answer : answers) {
     const Status& status = answer.status;
-    answer.end->refuse(answer.end->lane_of(answer.lane), answer.call, answer.bound, status.code(), status.ran(), status.why(),
-                       status.text());
+    answer.request->end->refuse(*answer.request, status.code(), status.ran(), status.why(), status.text());
   }
 }
 
@@ -51,7 +51,7 @@ void leave_to_replies(Turn& turn, std::vector<std::unique_ptr<LinkEnd>> ends) no
   const std::lock_guard lock(turn.foreign_mutex);
   turn.gone.store(true, std::memory_order_release);
   turn.wake = nullptr;
-  for (const Turn::Owed& answer : turn.owed) answer.end->lane_of(answer.lane).admission.leave(answer.bound);
+  for (const Turn::Owed& answer : turn.owed) answer.request->end->close_request(*answer.request);
   turn.owed.clear();
   for (auto& end : ends) {
     if (end->held_by_replies()) (void)end.release();

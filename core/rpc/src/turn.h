@@ -17,6 +17,7 @@
 namespace taut::rpc {
 
 class LinkEnd;
+struct OpenRequest;
 
 inline constexpr Ticks kNever = ~Ticks{0};
 
@@ -66,10 +67,7 @@ struct Turn {
   // Answers that are owed but could not be given at once: their Replies were dropped on other threads, or another
   // answer was being written. See reply_home.cpp.
   struct Owed {
-    LinkEnd* end;
-    std::uint64_t call;
-    std::uint32_t bound;
-    ring::Lane lane;
+    OpenRequest* request;
     Status status;
   };
   std::mutex foreign_mutex;

@@ -74,20 +74,24 @@ class Writer {
   // Commits the record of `claim` with this head, whose bytes may be fewer than were claimed.
   // Every byte behind the head word must be in place.
   [[gnu::always_inline]] void send(const Claim& claim, Head head) noexcept {
-    const u32 advance = claim.pad + up(head.bytes());
-    // Always, also after a shrink: keeps I2. Relaxed, since the commit below releases it.
-    memory_.store_head(offset(pos_ + advance), 0, Order::relaxed);
-    if (claim.pad != 0) [[unlikely]] {
-      // The pad leads the reader to the record, so it is committed last; until then the record is not reachable.
-      memory_.store_head(claim.at, head.word, Order::relaxed);
-      head = Head::make(claim.pad, Kind::pad);
-      runway_ = advance;  // none is left behind a pad: the end of the ring and every other limit lie elsewhere now
-    }
-    commit(offset(pos_), head.word);
-    pos_ += advance;
-    runway_ -= advance;
+    end_record(claim, head);
+    commit_record(claim, head);
   }
 
+  // The same for a record that was written elsewhere: `bytes` is its image with room for whole lines, and `header` are
+  // the words behind the head word. A reader that waits looks at the head's line all the time and takes it away from a
+  // writer that is not done with it; so that line is written last and in one go.
+  template <class... Words>
+  [[gnu::always_inline]] void send_copy(const Claim& claim, Head head, const std::byte* bytes, Words... header) noexcept {
+    end_record(claim, head);
+    std::byte* to = memory_.bytes(claim.at);
+    for (u32 line = up(head.bytes()) - kStep; line != 0; line -= kStep) copy<kStep>(to + line, bytes + line);
+    constexpr u32 kWords = (1 + sizeof...(header)) * sizeof(u64);
+    copy<kStep - kWords>(to + kWords, bytes + kWords);
+    u64* word = reinterpret_cast<u64*>(to);
+    ((*++word = header), ...);
+    commit_record(claim, head);
+  }
   // Between begin_batch() and end_batch() nothing that was sent is visible; end_batch() shows it all with one store.
   void begin_batch() noexcept { batching_ = true; }
   void end_batch() noexcept {
@@ -156,6 +160,29 @@ class Writer {
     memory_.fence(Order::release);
   }
 
+  static u32 advance_of(const Claim& claim, Head head) noexcept { return claim.pad + up(head.bytes()); }
+
+  template <u32 bytes>
+  static void copy(std::byte* to, const std::byte* from) noexcept { __builtin_memcpy(to, from, bytes); }
+
+  // Always, also after a shrink: keeps I2. Relaxed, since the commit behind it releases it.
+  [[gnu::always_inline]] void end_record(const Claim& claim, Head head) noexcept {
+    memory_.store_head(offset(pos_ + advance_of(claim, head)), 0, Order::relaxed);
+  }
+
+  [[gnu::always_inline]] void commit_record(const Claim& claim, Head head) noexcept {
+    const u32 advance = advance_of(claim, head);
+    if (claim.pad != 0) [[unlikely]] {
+      // The pad leads the reader to the record, so it is committed last; until then the record is not reachable.
+      memory_.store_head(claim.at, head.word, Order::relaxed);
+      head = Head::make(claim.pad, Kind::pad);
+      runway_ = advance;  // none is left behind a pad: the end of the ring and every other limit lie elsewhere now
+    }
+    commit(offset(pos_), head.word);
+    pos_ += advance;
+    runway_ -= advance;
+  }
+
   [[gnu::always_inline]] void commit(u32 at, u64 word) noexcept {
     if (batching_ && held_word_ == 0) {
       held_at_ = at;
@@ -207,7 +234,8 @@ class Reader {
       cursor_ += up(bytes);
       return {head, at, cursor_};
     }
-    return next_slowly(head);
+    const Head behind = next_slowly(head);
+    return {behind, offset(cursor_ - up(behind.bytes())), cursor_};
   }
 
   // Gives back everything before `end`, in ring order. The writer hears of it a quarter of the ring later, or at idle().
@@ -240,8 +268,8 @@ class Reader {
  private:
   [[nodiscard]] u32 offset(u64 position) const noexcept { return static_cast<u32>(position) & mask_; }
 
-  // A pad, a kind that may be skipped, or a lie.
-  [[gnu::noinline]] Record next_slowly(Head head) noexcept {
+  // A pad, a kind that may be skipped, or a lie. The head of the record that is next, or none.
+  [[gnu::noinline]] Head next_slowly(Head head) noexcept {
     if (head.kind() == Kind::pad) {
       const u32 at = offset(cursor_);
       if (at == 0 || head.bytes() != ring_bytes() - at || violated()) return violation();
@@ -255,14 +283,14 @@ class Reader {
       return violation();
     }
     cursor_ += up(bytes);
-    return {head, at, cursor_};
+    return head;
   }
 
   static constexpr bool known(u8 kind) noexcept {
     return (kind >= static_cast<u8>(Kind::request) && kind < kKindCount) || (kind & kKindMayBeSkipped) != 0;
   }
 
-  Record violation() noexcept {
+  Head violation() noexcept {
     bytes_max_ = 0;
     return {};
   }

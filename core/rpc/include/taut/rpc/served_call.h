@@ -10,6 +10,7 @@
 #include <cstdint>
 #include <span>
 #include <string_view>
+#include <utility>
 
 #include "taut/base/clock.h"
 #include "taut/base/status.h"
@@ -18,26 +19,26 @@
 namespace taut::rpc {
 
 class LinkEnd;
+struct OpenRequest;
 
 // The duty to answer one call, exactly once. Valid after its link and dispatcher are gone: sending is then a counter.
 // Dropped unsent it answers `aborted` (why: reply_dropped), or `internal` (why: handler_threw) while an exception flies.
 class RawReply {
  public:
   RawReply() noexcept = default;
-  RawReply(RawReply&& other) noexcept : duty_(other.duty_) { other.duty_.end = nullptr; }
+  RawReply(RawReply&& other) noexcept : request_(std::exchange(other.request_, nullptr)) {}
   RawReply& operator=(RawReply&& other) noexcept {
     if (this == &other) return *this;
-    if (duty_.end != nullptr) drop();
-    duty_ = other.duty_;
-    other.duty_.end = nullptr;
+    if (request_ != nullptr) drop();
+    request_ = std::exchange(other.request_, nullptr);
     return *this;
   }
   ~RawReply() {
-    if (duty_.end != nullptr) drop();
+    if (request_ != nullptr) drop();
   }
 
   // Is there still an answer to give?
-  [[nodiscard]] explicit operator bool() const noexcept { return duty_.end != nullptr; }
+  [[nodiscard]] explicit operator bool() const noexcept { return request_ != nullptr; }
 
   // Room for an answer of `payload_bytes`, or null: larger than what was reserved at admission and than the ring has
   // left, or the link is gone. The caller then calls refuse() or, when it does not care, lets the reply go.
@@ -56,36 +57,17 @@ class RawReply {
 
  private:
   friend class LinkEnd;
-  friend class ServedCall;
+  explicit RawReply(OpenRequest& request) noexcept : request_(&request) {}
   [[nodiscard]] bool at_home() const noexcept;
   void drop() noexcept;
   void drop_elsewhere(bool wrong_thread) noexcept;
 
-  // Everything that answering needs; `end` is null when there is nothing to answer.
-  struct Duty {
-    LinkEnd* end = nullptr;
-    std::uint64_t call;
-    Ticks sent;               // the caller's stamp
-    Ticks started;            // when it was taken from the ring
-    std::uint32_t budget;
-    std::uint32_t bound;      // bytes of ring reserved for the answer, a multiple of 64
-    std::uint16_t method;
-    ring::Lane lane;
-    std::uint8_t marks;       // kRan: the handler was started; kClaimed: claim() gave room that is not sent yet
-  };
-  static constexpr std::uint8_t kRan = 1;
-  static constexpr std::uint8_t kClaimed = 2;
-  explicit RawReply(const Duty& duty) noexcept : duty_(duty) {}
-
-  Duty duty_;
+  OpenRequest* request_ = nullptr;  // null when there is nothing to answer
 };
 
 // A request that passed deadline and admission, on its way into the handler. Lives until serve() returns.
 class ServedCall {
  public:
-  ServedCall(std::span<const std::byte> payload, const RawReply::Duty& duty, ring::Taken* taken, std::uint64_t end) noexcept
-      : payload_(payload), reply_(duty), taken_(taken), end_(end) {}
-
   // The request's payload, 16-aligned. A private copy when it is small or the link checks copies; in place otherwise.
   [[nodiscard]] std::span<const std::byte> payload() const noexcept { return payload_; }
 
@@ -95,20 +77,25 @@ class ServedCall {
     // Relaxed and a compiler barrier: a killed thread has executed a prefix of its program (docs/memory-model.md, taken).
     taken_->position.store(end_, std::memory_order_relaxed);
     std::atomic_signal_fence(std::memory_order_seq_cst);
-    reply_.duty_.marks = RawReply::kRan;
+    *ran_ = true;
   }
 
   // The duty to answer moves to the caller. Without this call it is answered when the ServedCall goes.
-  [[nodiscard]] RawReply reply() noexcept { return static_cast<RawReply&&>(reply_); }
+  [[nodiscard]] RawReply reply() noexcept { return std::move(reply_); }
 
   // The payload is not a valid message of the method's request type.
   void refuse_bad_message(std::string_view text) noexcept { reply_.refuse(Code::invalid_argument, Why::bad_message, text); }
 
  private:
+  friend class LinkEnd;
+  ServedCall(std::span<const std::byte> payload, RawReply reply, bool& ran, ring::Taken& taken, std::uint64_t end) noexcept
+      : payload_(payload), reply_(std::move(reply)), ran_(&ran), taken_(&taken), end_(end) {}
+
   std::span<const std::byte> payload_;
   RawReply reply_;
+  bool* ran_;           // of the request's row
   ring::Taken* taken_;
-  std::uint64_t end_;
+  std::uint64_t end_;   // position behind the request's record
 };
 
 }  // namespace taut::rpc
