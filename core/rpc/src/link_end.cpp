@@ -398,9 +398,9 @@ inline void LinkEnd::run_callback(PendingTable::Row& row, const RawAnswer& answe
                                                                        Ticks timeout) noexcept {
   LaneEnd& lane = lane_of(lane_name);
   lane.claim_open = false;
+  const Ticks stamp = turn_->stamp();  // first: it takes a while, and is needed last
   PendingTable::Row* row = pending_.open();
   if (row == nullptr) [[unlikely]] return nullptr;
-  const Ticks stamp = turn_->stamp();
   const Head head = Head::make(u32{sizeof(ring::RequestHeader)} + payload_bytes, Kind::request, 0, method);
   const u64 rest = budget;  // credit and extensions are 0
   if (lane.claim.room <= kCopyMax) [[likely]] {
@@ -426,44 +426,55 @@ LinkEnd::Found LinkEnd::look_for(u64 call, Status& status, AnswerBuffer& buffer)
     LaneEnd& lane = lane_of(lane_name);
     while (const Record record = lane.in.next()) {
       any = true;
-      alignas(64) std::byte copy[kCopyMax];
-      ring::ReplyHeader header{};
-      std::span<const std::byte> payload;
-      if (record.head.kind() == Kind::reply) {
-        const std::byte* bytes = take_in(lane, record, copy);
-        payload = {bytes + sizeof header, record.head.bytes() - sizeof header};
-        std::memcpy(&header, copy, sizeof header);
+      if (is_answer_to(lane, record, call, buffer)) {
+        take_answer(lane, record, call, status, buffer);
+        return broken_ ? Found::something : Found::answer;
       }
-      if (header.call != call) {
-        lane.kept.push_back({record, false});
-        any_kept_ = true;
-        continue;
-      }
-      PendingTable::Row* row = pending_.find(call);
-      if (row == nullptr || lane.calls_open == 0) return broke("an answer given twice"), Found::something;
-      if (record.head.flags() != ring::flag::your_id) [[unlikely]] {
-        return broke("an answer with flags %lu, which were not agreed", record.head.flags()), Found::something;
-      }
-      row->call = 0;
-      pending_.close(*row);
-      counters_.answers_received.add();
-      if (record.head.detail() == 0) [[likely]] {
-        memory::opaque_copy(buffer.resize(payload.size()), payload.data(), payload.size());
-      } else {
-        status = read_status(record.head, payload);
-      }
-      if (lane.kept.empty()) {
-        lane.in.release(record.end);
-        --lane.calls_open;
-      } else {
-        lane.kept.push_back({record, true});
-      }
-      return Found::answer;
+      lane.kept.push_back({record, false});
+      any_kept_ = true;
     }
     lane.in.idle();
     if (lane.in.violated()) [[unlikely]] broke("a record of impossible size, kind or place");
   }
   return any ? Found::something : Found::nothing;
+}
+
+// Copies what is looked at to the buffer: a small record whole, the first line of others.
+[[gnu::always_inline]] inline bool LinkEnd::is_answer_to(LaneEnd& lane, Record record, u64 call, AnswerBuffer& buffer) noexcept {
+  static_assert(AnswerBuffer::kRecordBytes == kCopyMax);
+  if (record.head.kind() != Kind::reply) [[unlikely]] return false;
+  const u32 bytes = record.head.bytes();
+  memory::opaque_copy(buffer.record(), lane.in.memory().bytes(record.at), bytes <= kCopyMax ? ring::up(bytes) : ring::kStep);
+  u64 id;
+  std::memcpy(&id, buffer.record() + offsetof(ring::ReplyHeader, call), sizeof id);
+  return id == call;
+}
+
+[[gnu::always_inline]] inline void LinkEnd::take_answer(LaneEnd& lane, Record record, u64 call, Status& status,
+                                                        AnswerBuffer& buffer) noexcept {
+  PendingTable::Row* row = pending_.find(call);
+  if (row == nullptr || lane.calls_open == 0) [[unlikely]] return broke("an answer given twice");
+  const u32 bytes = record.head.bytes() - u32{sizeof(ring::ReplyHeader)};
+  if (is_plain_answer(record.head)) [[likely]] {
+    std::byte* const payload = buffer.resize(bytes);
+    if (record.head.bytes() > kCopyMax) [[unlikely]] {
+      memory::opaque_copy(payload, lane.in.memory().bytes(record.at) + sizeof(ring::ReplyHeader), bytes);
+    }
+  } else if (record.head.flags() != ring::flag::your_id) {
+    return broke("an answer with flags %lu, which were not agreed", record.head.flags());
+  } else {
+    const u32 copied = std::min<u32>(bytes, (record.head.bytes() <= kCopyMax ? kCopyMax : ring::kStep) - sizeof(ring::ReplyHeader));
+    status = read_status(record.head, {buffer.record() + sizeof(ring::ReplyHeader), copied});
+  }
+  row->call = 0;
+  pending_.close(*row);
+  counters_.answers_received.add();
+  if (lane.kept.empty()) [[likely]] {
+    lane.in.release(record.end);
+    --lane.calls_open;
+  } else {
+    lane.kept.push_back({record, true});
+  }
 }
 
 Ran LinkEnd::verdict(const PendingTable::Row& row, bool stopped) const noexcept {

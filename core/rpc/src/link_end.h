@@ -140,6 +140,8 @@ class LinkEnd {
   int poll_records(LaneEnd& first_lane, ring::Record record, int budget) noexcept;
   int refuse_poll(LaneEnd& lane, ring::Record record) noexcept;
   int poll_kept() noexcept;
+  [[nodiscard]] bool is_answer_to(LaneEnd& lane, ring::Record record, std::uint64_t call, AnswerBuffer& buffer) noexcept;
+  void take_answer(LaneEnd& lane, ring::Record record, std::uint64_t call, Status& status, AnswerBuffer& buffer) noexcept;
   void late_answer(LaneEnd& lane) noexcept;
   void run_callback(PendingTable::Row& row, const RawAnswer& answer) noexcept;
   [[nodiscard]] Status read_status(ring::Head head, std::span<const std::byte> payload) const noexcept;

@@ -45,36 +45,42 @@ struct RawAnswer {
   std::span<const std::byte> payload;
 };
 
-// Storage for the reply of a waiting call. Small replies stay inside; larger ones are put on the heap.
+// Storage for the reply of a waiting call. A small one is kept inside, with its record's header before it, so that it
+// is copied out of the ring once; larger ones are put on the heap.
 class AnswerBuffer {
  public:
-  static constexpr std::size_t kInlineBytes = 256;
+  static constexpr std::size_t kRecordBytes = 256;
   AnswerBuffer() noexcept {}  // the bytes are left as they are: clearing them would cost a call four lines
   AnswerBuffer(AnswerBuffer&& other) noexcept { *this = std::move(other); }
   AnswerBuffer& operator=(AnswerBuffer&& other) noexcept {
     large_ = std::move(other.large_);
     bytes_ = std::exchange(other.bytes_, 0);
-    if (!large_ && bytes_ != 0) std::memcpy(small_, other.small_, bytes_);
+    if (!large_ && bytes_ != 0) std::memcpy(record_, other.record_, sizeof(ring::ReplyHeader) + bytes_);
     return *this;
   }
 
-  // Room for `bytes`, 16-aligned; what was there before is gone.
-  std::byte* resize(std::size_t bytes) {
-    bytes_ = bytes;
-    if (bytes > kInlineBytes) {
-      large_.reset(static_cast<std::byte*>(::operator new(bytes, std::align_val_t{64})));
+  // Room for a record of up to kRecordBytes, 64-aligned: resize() with the bytes of its payload keeps them.
+  [[nodiscard]] std::byte* record() noexcept { return record_; }
+  // Room for a payload of any size; a small one has its place in record().
+  std::byte* resize(std::size_t payload_bytes) {
+    bytes_ = payload_bytes;
+    if (payload_bytes > kRecordBytes - sizeof(ring::ReplyHeader)) {
+      large_.reset(static_cast<std::byte*>(::operator new(payload_bytes, std::align_val_t{64})));
       return large_.get();
     }
     large_.reset();
-    return small_;
+    return record_ + sizeof(ring::ReplyHeader);
   }
-  [[nodiscard]] std::span<const std::byte> bytes() const noexcept { return {large_ ? large_.get() : small_, bytes_}; }
+  // The payload, 16-aligned.
+  [[nodiscard]] std::span<const std::byte> bytes() const noexcept {
+    return {large_ ? large_.get() : record_ + sizeof(ring::ReplyHeader), bytes_};
+  }
 
  private:
   struct AlignedDelete {
     void operator()(std::byte* bytes) const noexcept { ::operator delete(bytes, std::align_val_t{64}); }
   };
-  alignas(64) std::byte small_[kInlineBytes];
+  alignas(64) std::byte record_[kRecordBytes];
   std::unique_ptr<std::byte, AlignedDelete> large_;
   std::size_t bytes_ = 0;
 };

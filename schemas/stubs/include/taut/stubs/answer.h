@@ -5,7 +5,7 @@
 //   use(ack->id());
 //
 // Threads  a value.
-// Memory   what a wait returns owns its bytes: up to 256 inside, more on the heap. What a callback gets is a view that
+// Memory   what a wait returns owns its bytes: up to 240 inside, more on the heap. What a callback gets is a view that
 //          costs nothing and lives until the callback returns; taut::keep(*answer) outlives it.
 #pragma once
 
