@@ -390,7 +390,8 @@ inline void LinkEnd::run_callback(PendingTable::Row& row, const RawAnswer& answe
   }
   lane.claim_open = true;
   claim_reported_ = false;
-  std::byte* const record = lane.claim.room <= kCopyMax ? lane.staged : lane.out.memory().bytes(lane.claim.at);
+  lane.claim_staged = lane.claim.room <= kCopyMax && !lane.out.unseen();
+  std::byte* const record = lane.claim_staged ? lane.staged : lane.out.memory().bytes(lane.claim.at);
   return {record + sizeof(ring::RequestHeader), lane.claim.room - u32{sizeof(ring::RequestHeader)}, Why::none};
 }
 
@@ -403,12 +404,10 @@ inline void LinkEnd::run_callback(PendingTable::Row& row, const RawAnswer& answe
   if (row == nullptr) [[unlikely]] return nullptr;
   const Head head = Head::make(u32{sizeof(ring::RequestHeader)} + payload_bytes, Kind::request, 0, method);
   const u64 rest = budget;  // credit and extensions are 0
-  if (lane.claim.room <= kCopyMax) [[likely]] {
+  if (lane.claim_staged) {
     lane.out.send_copy(lane.claim, head, lane.staged, row->call, stamp, rest);
   } else {
-    const ring::RequestHeader header{0, row->call, stamp, budget, 0, 0};
-    std::memcpy(lane.out.memory().bytes(lane.claim.at) + sizeof head, &header.call, sizeof header - sizeof head);
-    lane.out.send(lane.claim, head);
+    lane.out.send_in_place(lane.claim, head, row->call, stamp, rest);
   }
   row->end = lane.out.position();
   row->method = method;

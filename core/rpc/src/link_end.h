@@ -122,6 +122,7 @@ class LinkEnd {
     ring::u32 calls_max;
     ring::u32 calls_abandoned = 0;  // of calls_open: ended here, but their answers have not come
     bool claim_open = false;
+    bool claim_staged = false;
     ring::Claim claim;
     // Small messages are written here and copied into the ring when they are complete: Writer::send_copy().
     alignas(ring::kStep) std::byte staged[kCopyMax] = {};

@@ -23,7 +23,7 @@ void LinkEnd::close_request(OpenRequest& request) noexcept {
   if (lane.claim_open || payload_bytes >= lane.out.ring_bytes()) return nullptr;
   const u32 bytes = sizeof(ring::ReplyHeader) + payload_bytes;
   const bool promised = ring::up(bytes) <= request.bound;
-  if (promised && bytes <= kCopyMax) [[likely]] {
+  if (promised && bytes <= kCopyMax && !lane.out.unseen()) {
     lane.claim_open = true;
     request.room = AnswerRoom::staged;
     return lane.staged + sizeof(ring::ReplyHeader);
@@ -48,7 +48,7 @@ void LinkEnd::close_request(OpenRequest& request) noexcept {
   lane.claim_open = false;
   const u32 bytes = u32{sizeof(ring::ReplyHeader)} + payload_bytes;
   const Head head = Head::make(bytes, Kind::reply, ring::flag::your_id, detail);
-  if (request.room == AnswerRoom::staged) [[likely]] {
+  if (request.room == AnswerRoom::staged) {
     const ring::Claim claim = lane.out.claim(bytes);
     if (!claim) [[unlikely]] {
       close_request(request);
@@ -56,8 +56,7 @@ void LinkEnd::close_request(OpenRequest& request) noexcept {
     }
     lane.out.send_copy(claim, head, lane.staged, request.call);
   } else {
-    std::memcpy(lane.out.memory().bytes(lane.claim.at) + offsetof(ring::ReplyHeader, call), &request.call, sizeof request.call);
-    lane.out.send(lane.claim, head);
+    lane.out.send_in_place(lane.claim, head, request.call);
   }
   close_request(request);
   counters_.answers_sent.add();

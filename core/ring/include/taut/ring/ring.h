@@ -88,12 +88,20 @@ class Writer {
     for (u32 line = up(head.bytes()) - kStep; line != 0; line -= kStep) copy<kStep>(to + line, bytes + line);
     constexpr u32 kWords = (1 + sizeof...(header)) * sizeof(u64);
     copy<kStep - kWords>(to + kWords, bytes + kWords);
-    u64* word = reinterpret_cast<u64*>(to);
-    ((*++word = header), ...);
+    write_header(to, header...);
     commit_record(claim, head);
   }
+  // And for one whose payload is in place, and whose header is not.
+  template <class... Words>
+  [[gnu::always_inline]] void send_in_place(const Claim& claim, Head head, Words... header) noexcept {
+    write_header(memory_.bytes(claim.at), header...);
+    send(claim, head);
+  }
+
   // Between begin_batch() and end_batch() nothing that was sent is visible; end_batch() shows it all with one store.
   void begin_batch() noexcept { batching_ = true; }
+  // Is something held back? Then nobody looks at what is written now.
+  [[nodiscard]] bool unseen() const noexcept { return held_word_ != 0; }
   void end_batch() noexcept {
     batching_ = false;
     if (held_word_ == 0) return;
@@ -161,6 +169,12 @@ class Writer {
   }
 
   static u32 advance_of(const Claim& claim, Head head) noexcept { return claim.pad + up(head.bytes()); }
+
+  template <class... Words>
+  static void write_header(std::byte* record, Words... words) noexcept {
+    u64* word = reinterpret_cast<u64*>(record);
+    ((*++word = words), ...);
+  }
 
   template <u32 bytes>
   static void copy(std::byte* to, const std::byte* from) noexcept { __builtin_memcpy(to, from, bytes); }
