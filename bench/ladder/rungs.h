@@ -204,7 +204,7 @@ class Server : public End<rung> {
 
  private:
   void handle(const Record& record) noexcept {
-    const std::byte* bytes = this->reader_.memory().bytes(record.at);
+    const std::byte* bytes = this->reader_.bytes(record);
     if constexpr (rung >= private_copy) {
       opaque_lines(this->copy_, bytes, up(record.head.bytes()));
       bytes = this->copy_;
@@ -299,7 +299,7 @@ class Client : public End<rung> {
       this->nothing();
       return false;
     }
-    const std::byte* bytes = this->reader_.memory().bytes(record.at);
+    const std::byte* bytes = this->reader_.bytes(record);
     if constexpr (rung >= private_copy) {
       opaque_lines(this->copy_, bytes, up(record.head.bytes()));
       bytes = this->copy_;

@@ -52,7 +52,7 @@ struct OneWay {
   }
   [[nodiscard]] bool holds(const Record& record, u64 number) {
     for (u32 i = sizeof(u64); i < record.head.bytes(); ++i) {
-      if (ring()[record.at + i] != byte_of(number, i)) return false;
+      if (ring()[reader.at(record) + i] != byte_of(number, i)) return false;
     }
     return true;
   }

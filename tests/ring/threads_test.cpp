@@ -43,7 +43,7 @@ void send_numbered(OneWay& lane, u32 bytes, u64 sequence, const std::atomic<bool
 
 void expect_numbered(OneWay& lane, const Record& record, u64 sequence) {
   ASSERT_EQ(record.head.detail(), static_cast<u16>(sequence));
-  const std::byte* const at = lane.reader.memory().bytes(record.at);
+  const std::byte* const at = lane.reader.bytes(record);
   for (u32 i = 1; i != record.head.bytes() / 8; ++i) {
     u64 word;
     std::memcpy(&word, at + i * 8, sizeof word);

@@ -57,7 +57,7 @@ void carry(rpc::Wire& from, rpc::Wire& to, ring::Lane lane, int count) {
     const auto record = in.next();
     ASSERT_TRUE(record);
     std::array<std::byte, 1024> copy;
-    memory::opaque_copy(copy.data(), in.memory().bytes(record.at), copy.size());
+    memory::opaque_copy(copy.data(), in.bytes(record), copy.size());
     ASSERT_EQ(copy[999], static_cast<std::byte>(i));
     in.release(record.end);
   }

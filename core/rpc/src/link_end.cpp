@@ -104,7 +104,7 @@ int LinkEnd::poll(int budget) noexcept {
 // Behind a record of a batch there are more, written already: their lines are asked for while this one is handled. Not
 // outside a batch, where the writer may be at work on them.
 [[gnu::always_inline]] inline void LinkEnd::prefetch_behind(const LaneEnd& lane, Record record) noexcept {
-  const std::byte* next = lane.in.memory().bytes(record.at) + ring::up(record.head.bytes());
+  const std::byte* next = lane.in.bytes(record) + ring::up(record.head.bytes());
   for (u32 line = 1; line <= kPrefetchLines; ++line) __builtin_prefetch(next + line * ring::kStep);
 }
 
@@ -206,7 +206,7 @@ bool LinkEnd::waiting() const noexcept {
   const u32 bytes = record.head.bytes();
   if (bytes > kCopyMax) [[unlikely]] return handle_in_place(lane, record);
   alignas(64) std::byte copy[kCopyMax];
-  memory::opaque_copy(copy, lane.in.memory().bytes(record.at), ring::up(bytes));
+  memory::opaque_copy(copy, lane.in.bytes(record), ring::up(bytes));
   lane.in.release(record.end);  // copied, so its room is free at once
   take(lane, record, copy, copy);
 }
@@ -222,7 +222,7 @@ bool LinkEnd::waiting() const noexcept {
 // Returns where the record's bytes are to be read.
 [[gnu::noinline]] const std::byte* LinkEnd::take_in(LaneEnd& lane, Record record, std::byte* copy) noexcept {
   const u32 bytes = record.head.bytes();
-  const std::byte* source = lane.in.memory().bytes(record.at);
+  const std::byte* source = lane.in.bytes(record);
   if (bytes <= kCopyMax) [[likely]] {
     memory::opaque_copy(copy, source, ring::up(bytes));
     return copy;
@@ -380,15 +380,13 @@ inline void LinkEnd::run_callback(PendingTable::Row& row, const RawAnswer& answe
   if (lane.calls_open >= lane.calls_max) [[unlikely]] return {nullptr, 0, Why::calls_in_flight};
   if (halt_word_->load(std::memory_order_relaxed) != 0) [[unlikely]] return {nullptr, 0, Why::halted};
   const u32 bytes = sizeof(ring::RequestHeader) + payload_bytes;
-  lane.claim = payload_bytes < lane.out.ring_bytes() ? lane.out.claim(bytes, lane.admission.reserve())
-                                                     : ring::Claim{.refusal = ring::Refusal::too_big};
-  if (!lane.claim) [[unlikely]] {
+  if (payload_bytes >= lane.out.ring_bytes()) [[unlikely]] return {nullptr, 0, Why::too_big};
+  if (!lane.claim_record(bytes, lane.admission.reserve())) [[unlikely]] {
     if (lane.claim.refusal == ring::Refusal::violation) broke("an impossible `released` position");
     return {nullptr, 0, lane.claim.refusal == ring::Refusal::too_big ? Why::too_big
                         : lane.claim.refusal == ring::Refusal::full  ? Why::ring_full
                                                                      : Why::peer_violation};
   }
-  lane.claim_open = true;
   claim_reported_ = false;
   lane.claim_staged = lane.claim.room <= kCopyMax && !lane.out.unseen();
   std::byte* const record = lane.claim_staged ? lane.staged : lane.out.memory().bytes(lane.claim.at);
@@ -443,7 +441,7 @@ LinkEnd::Found LinkEnd::look_for(u64 call, Status& status, AnswerBuffer& buffer)
   static_assert(AnswerBuffer::kRecordBytes == kCopyMax);
   if (record.head.kind() != Kind::reply) [[unlikely]] return false;
   const u32 bytes = record.head.bytes();
-  memory::opaque_copy(buffer.record(), lane.in.memory().bytes(record.at), bytes <= kCopyMax ? ring::up(bytes) : ring::kStep);
+  memory::opaque_copy(buffer.record(), lane.in.bytes(record), bytes <= kCopyMax ? ring::up(bytes) : ring::kStep);
   u64 id;
   std::memcpy(&id, buffer.record() + offsetof(ring::ReplyHeader, call), sizeof id);
   return id == call;
@@ -457,7 +455,7 @@ LinkEnd::Found LinkEnd::look_for(u64 call, Status& status, AnswerBuffer& buffer)
   if (is_plain_answer(record.head)) [[likely]] {
     std::byte* const payload = buffer.resize(bytes);
     if (record.head.bytes() > kCopyMax) [[unlikely]] {
-      memory::opaque_copy(payload, lane.in.memory().bytes(record.at) + sizeof(ring::ReplyHeader), bytes);
+      memory::opaque_copy(payload, lane.in.bytes(record) + sizeof(ring::ReplyHeader), bytes);
     }
   } else if (record.head.flags() != ring::flag::your_id) {
     return broke("an answer with flags %lu, which were not agreed", record.head.flags());

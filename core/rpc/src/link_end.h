@@ -124,6 +124,15 @@ class LinkEnd {
     bool claim_open = false;
     bool claim_staged = false;
     ring::Claim claim;
+    // Claims room for a record, in a field at a time: a copy of the whole would wait for the stores of its fields.
+    bool claim_record(ring::u32 bytes, ring::u32 reserve) noexcept {
+      const ring::Claim made = out.claim(bytes, reserve);
+      claim.at = made.at;
+      claim.room = made.room;
+      claim.pad = made.pad;
+      claim.refusal = made.refusal;
+      return claim_open = made.refusal == ring::Refusal::none;
+    }
     // Small messages are written here and copied into the ring when they are complete: Writer::send_copy().
     alignas(ring::kStep) std::byte staged[kCopyMax] = {};
     std::vector<Kept> kept;

@@ -29,12 +29,10 @@ void LinkEnd::close_request(OpenRequest& request) noexcept {
     return lane.staged + sizeof(ring::ReplyHeader);
   }
   // Within its bound an answer uses its own share untested; beyond it, it is an ordinary claim.
-  lane.claim = lane.out.claim(bytes, promised ? 0 : lane.admission.reserve());
-  if (!lane.claim) {
+  if (!lane.claim_record(bytes, promised ? 0 : lane.admission.reserve())) [[unlikely]] {
     if (promised && lane.claim.refusal != ring::Refusal::too_big) broke_promise();
     return nullptr;
   }
-  lane.claim_open = true;
   request.room = AnswerRoom::in_ring;
   return lane.out.memory().bytes(lane.claim.at) + sizeof(ring::ReplyHeader);
 }

@@ -199,7 +199,7 @@ struct ReaderEnd {
       machine.require(!ring.violated(), "a violation that nobody committed");
       if (!record) return ring.idle();
       machine.require(record.head.detail() == received, "a record that is not the next");
-      const Held now{record.at, up(record.head.bytes()) / kStep, record.end};
+      const Held now{ring.at(record), up(record.head.bytes()) / kStep, record.end};
       check(now, received);
       held[held_count++] = now;
       ++received;

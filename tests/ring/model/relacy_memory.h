@@ -150,12 +150,12 @@ struct Ring {
     RL_ASSERT(!reader.violated());
     if (!record) return record;
     RL_ASSERT(record.head.detail() == received);
-    shared.check(record.at, up(record.head.bytes()), received);
+    shared.check(reader.at(record), up(record.head.bytes()), received);
     ++received;
     return record;
   }
   void give_back(const Record& record) {
-    shared.check(record.at, up(record.head.bytes()), record.head.detail());
+    shared.check(reader.at(record), up(record.head.bytes()), record.head.detail());
     reader.release(record.end);
   }
 };

@@ -82,7 +82,7 @@ class Pipe {
     if (truncated && bytes > header) bytes = header + (bytes - header) / 2;
     const ring::Claim claim = writer_.claim(bytes);
     if (!claim) return false;
-    std::memcpy(writer_.memory().bytes(claim.at) + 8, reader_.memory().bytes(next_.at) + 8, bytes - 8);
+    std::memcpy(writer_.memory().bytes(claim.at) + 8, reader_.bytes(next_) + 8, bytes - 8);
     writer_.send(claim, ring::Head{(next_.head.word & ~ring::u64{0xffffffff}) | bytes});
     if (asks) moved_.push_back({next_.end, writer_.position()});  // only requests are marked as taken
     return true;

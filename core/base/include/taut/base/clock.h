@@ -40,7 +40,7 @@ class Clock {
 
   [[nodiscard]] ClockSource source() const noexcept { return source_; }
   [[nodiscard]] Ticks to_ticks(Nanoseconds duration) const noexcept {
-    return static_cast<Ticks>(static_cast<double>(duration.count()) * ticks_per_ns_);
+    return static_cast<Ticks>((static_cast<unsigned __int128>(duration.count()) * ticks_per_ns_q32_) >> 32);
   }
   [[nodiscard]] Nanoseconds to_duration(Ticks ticks) const noexcept {
     return Nanoseconds{static_cast<std::int64_t>(static_cast<double>(ticks) / ticks_per_ns_)};
@@ -49,11 +49,15 @@ class Clock {
 
  private:
   Clock(ClockSource source, double ticks_per_ns, const Ticks* manual) noexcept
-      : source_(source), ticks_per_ns_(ticks_per_ns), manual_(manual) {}
+      : source_(source),
+        ticks_per_ns_(ticks_per_ns),
+        ticks_per_ns_q32_(static_cast<std::uint64_t>(ticks_per_ns * 4294967296.0)),
+        manual_(manual) {}
   static Ticks monotonic_now() noexcept;
 
   ClockSource source_;
   double ticks_per_ns_;
+  std::uint64_t ticks_per_ns_q32_;  // the same times 2^32: a call's timeout is multiplied, not converted
   const Ticks* manual_;
 };
 

@@ -41,10 +41,10 @@ struct Claim {
   explicit operator bool() const noexcept { return refusal == Refusal::none; }
 };
 
-// One record that the reader found. `end` is the position behind it: hand it to release().
+// One record that the reader found. `end` is the position behind it: hand it to release(). Two words, so that it stays
+// in registers wherever it goes.
 struct Record {
   Head head;
-  u32 at = 0;
   u64 end = 0;
   explicit operator bool() const noexcept { return static_cast<bool>(head); }
 };
@@ -246,11 +246,14 @@ class Reader {
     if (u8(head.kind_byte() - u8(Kind::request)) < kKindCount - u8(Kind::request) && bytes - kHeaderMin < bytes_max_ &&
         at + up(bytes) <= ring_bytes()) [[likely]] {
       cursor_ += up(bytes);
-      return {head, at, cursor_};
+      return {head, cursor_};
     }
-    const Head behind = next_slowly(head);
-    return {behind, offset(cursor_ - up(behind.bytes())), cursor_};
+    return next_slowly(head);
   }
+
+  // Where the record lies in the ring, and its bytes there.
+  [[nodiscard]] u32 at(Record record) const noexcept { return offset(record.end - up(record.head.bytes())); }
+  [[nodiscard]] const std::byte* bytes(Record record) const noexcept { return memory_.bytes(at(record)); }
 
   // Gives back everything before `end`, in ring order. The writer hears of it a quarter of the ring later, or at idle().
   void release(u64 end) noexcept {
@@ -282,8 +285,8 @@ class Reader {
  private:
   [[nodiscard]] u32 offset(u64 position) const noexcept { return static_cast<u32>(position) & mask_; }
 
-  // A pad, a kind that may be skipped, or a lie. The head of the record that is next, or none.
-  [[gnu::noinline]] Head next_slowly(Head head) noexcept {
+  // A pad, a kind that may be skipped, or a lie.
+  [[gnu::noinline]] Record next_slowly(Head head) noexcept {
     if (head.kind() == Kind::pad) {
       const u32 at = offset(cursor_);
       if (at == 0 || head.bytes() != ring_bytes() - at || violated()) return violation();
@@ -297,14 +300,14 @@ class Reader {
       return violation();
     }
     cursor_ += up(bytes);
-    return head;
+    return {head, cursor_};
   }
 
   static constexpr bool known(u8 kind) noexcept {
     return (kind >= static_cast<u8>(Kind::request) && kind < kKindCount) || (kind & kKindMayBeSkipped) != 0;
   }
 
-  Head violation() noexcept {
+  Record violation() noexcept {
     bytes_max_ = 0;
     return {};
   }
