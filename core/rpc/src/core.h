@@ -53,7 +53,7 @@ class Core final : public Inbox, public std::enable_shared_from_this<Core> {
   [[nodiscard]] const DispatcherOptions& options() const noexcept { return options_; }
   [[nodiscard]] ControlPlane& control() noexcept { return *control_; }
   [[nodiscard]] bool on_owner() noexcept;
-  [[nodiscard]] bool forked() const noexcept { return fork_guard_ && fork_guard_->forked(); }
+  [[nodiscard]] bool forked() const noexcept { return *fork_word_ != memory::ForkGuard::kOurs; }
   [[nodiscard]] std::string wrong_thread_text() const;
 
   // --- Inbox: any thread
@@ -106,6 +106,7 @@ class Core final : public Inbox, public std::enable_shared_from_this<Core> {
   std::optional<Error> control_error_;
   std::optional<memory::Board> board_;
   std::optional<memory::ForkGuard> fork_guard_;
+  const std::uint64_t* fork_word_ = &memory::ForkGuard::kOurs;  // the guard's, once there is one
   Ticks control_period_ = 0;
   Ticks spin_ticks_ = 0;  // how long an adaptive wait spins
   Ticks next_control_ = 0;

@@ -73,6 +73,7 @@ Result<void> Core::be_ready() {
     auto guard = memory::ForkGuard::create();
     if (!guard) return guard.error();
     fork_guard_ = std::move(*guard);
+    fork_word_ = fork_guard_->word();
   }
   if (!board_) {
     auto board = memory::Board::create(options_.idle == Idle::spin ? ring::board::never_sleeps : 0);

@@ -374,7 +374,7 @@ inline void LinkEnd::run_callback(PendingTable::Row& row, const RawAnswer& answe
 
 // --- calls of this side
 
-[[gnu::always_inline]] inline LinkEnd::Room LinkEnd::claim_request(Lane lane_name, u32 payload_bytes) noexcept {
+[[gnu::always_inline]] inline CallRoom LinkEnd::claim_request(Lane lane_name, u32 payload_bytes) noexcept {
   LaneEnd& lane = lane_of(lane_name);
   if (lane.claim_open) [[unlikely]] return {nullptr, 0, Why::open_claim};
   if (lane.calls_open >= lane.calls_max) [[unlikely]] return {nullptr, 0, Why::calls_in_flight};

@@ -58,12 +58,7 @@ class LinkEnd {
   [[nodiscard]] bool waiting() const noexcept;
 
   // --- calls of this side
-  struct Room {
-    std::byte* payload;
-    ring::u32 bytes;
-    Why refused;
-  };
-  [[nodiscard]] Room claim_request(ring::Lane lane, ring::u32 payload_bytes) noexcept;
+  [[nodiscard]] CallRoom claim_request(ring::Lane lane, ring::u32 payload_bytes) noexcept;
   void drop_request(ring::Lane lane) noexcept { lane_of(lane).claim_open = false; }
   void drop_requests() noexcept { lanes_[0].claim_open = lanes_[1].claim_open = false; }
   // Is a call being written? Not asked of an end that serves: its answers may be claimed for ever.

@@ -38,32 +38,28 @@ u32 budget_of(Nanoseconds timeout) noexcept {
 
 }  // namespace
 
-CallClaim LinkState::claim(const Binding& binding, u32 method, u32 payload_bytes) noexcept {
-  const BoundMethod& bound = binding.methods[method];
+CallRoom LinkState::claim(const BoundMethod& method, u32 payload_bytes) noexcept {
   if (!turn_->on_owner()) [[unlikely]] {  // first: nothing else may be looked at on another thread
-    if (!core_->on_owner()) return {this, &bound, nullptr, 0, Why::wrong_thread};
+    if (!core_->on_owner()) return {nullptr, 0, Why::wrong_thread};
   }
-  if (end_ == nullptr) [[unlikely]] return {this, &bound, nullptr, 0, Why::not_connected};
-  if (core_->forked()) [[unlikely]] return {this, &bound, nullptr, 0, Why::forked};
-  if (bound.index == BoundMethod::kMissing) [[unlikely]] return {this, &bound, nullptr, 0, Why::unknown_method};
-  const LinkEnd::Room room = end_->claim_request(bound.lane, payload_bytes);
-  return {this, &bound, room.payload, room.bytes, room.refused};
+  if (end_ == nullptr) [[unlikely]] return {nullptr, 0, Why::not_connected};
+  if (core_->forked()) [[unlikely]] return {nullptr, 0, Why::forked};
+  if (method.index == BoundMethod::kMissing) [[unlikely]] return {nullptr, 0, Why::unknown_method};
+  return end_->claim_request(method.lane, payload_bytes);
 }
 
-void LinkState::drop(CallClaim& claim) noexcept {
+void LinkState::drop(const BoundMethod& method) noexcept {
   if (end_ == nullptr) [[unlikely]] return core_->drop_claims(endpoint_);
-  end_->drop_request(claim.method_->lane);
+  end_->drop_request(method.lane);
 }
 
-LinkState::Sent LinkState::commit(CallClaim& claim, u32 payload_bytes, Nanoseconds timeout) noexcept {
-  if (!claim) [[unlikely]] return {nullptr, claim.refused_};
-  const BoundMethod& method = *claim.method_;
-  claim.payload_ = nullptr;  // from here on the claim is ours
+LinkState::Sent LinkState::commit(const BoundMethod& method, CallRoom room, u32 payload_bytes, Nanoseconds timeout) noexcept {
+  if (room.payload == nullptr) [[unlikely]] return {nullptr, room.refused};
   if (end_ == nullptr) [[unlikely]] {
     core_->drop_claims(endpoint_);
     return {nullptr, Why::not_connected};
   }
-  if (payload_bytes > claim.room_) [[unlikely]] {
+  if (payload_bytes > room.bytes) [[unlikely]] {
     end_->drop_request(method.lane);
     return {nullptr, Why::too_big};
   }
@@ -89,13 +85,11 @@ void LinkState::count_refusal(Why why) noexcept {
   if (end_ != nullptr && why != Why::forked) end_->counters().calls_refused.add();
 }
 
-PendingCall LinkState::send(CallClaim&& claim, u32 payload_bytes, CallOptions options) noexcept {
-  const Sent sent = commit(claim, payload_bytes, options.timeout);
-  if (sent.row != nullptr) [[likely]] {
-    end_->sent();
-    return PendingCall(sent.row->callback);
-  }
-  return PendingCall(finish_later(sent.refused));
+Callback& LinkState::send(const BoundMethod& method, CallRoom room, u32 payload_bytes, Nanoseconds timeout) noexcept {
+  const Sent sent = commit(method, room, payload_bytes, timeout);
+  if (sent.row == nullptr) [[unlikely]] return finish_later(sent.refused);
+  end_->sent();
+  return sent.row->callback;
 }
 
 // The call was not sent: its callback runs in the next turn.
@@ -112,14 +106,14 @@ PendingCall LinkState::send(CallClaim&& claim, u32 payload_bytes, CallOptions op
   return turn_->finished.back().callback;
 }
 
-Status LinkState::wait(CallClaim&& claim, u32 payload_bytes, Wait wait, AnswerBuffer& buffer) noexcept {
-  if (claim.refused_ == Why::wrong_thread) [[unlikely]] return refusal(Why::wrong_thread);
+Status LinkState::wait(const BoundMethod& method, CallRoom room, u32 payload_bytes, Nanoseconds timeout,
+                       AnswerBuffer& buffer) noexcept {
+  if (room.refused == Why::wrong_thread) [[unlikely]] return refusal(Why::wrong_thread);
   if (turn_->calling_user || turn_->waiting) [[unlikely]] {
-    if (claim) claim.drop();
-    claim.payload_ = nullptr;
+    if (room.payload != nullptr) drop(method);
     return refusal(Why::inside_handler);
   }
-  const Sent sent = commit(claim, payload_bytes, wait.timeout);
+  const Sent sent = commit(method, room, payload_bytes, timeout);
   if (sent.row == nullptr) [[unlikely]] {
     count_refusal(sent.refused);
     // A client that only waits has no other turn in which its link could come back.
@@ -168,22 +162,24 @@ Status LinkState::wait(CallClaim&& claim, u32 payload_bytes, Wait wait, AnswerBu
 
 // --- what generated code calls
 
+Binding::Binding(const ServiceDescription& with) : service(with), methods(with.methods.size()) {}
+
 Binding& bind(LinkState& link, const ServiceDescription& service) { return link.bind(service); }
 
-[[gnu::flatten]] CallClaim claim_call(LinkState& link, const Binding& binding, u32 method, u32 payload_bytes) noexcept {
-  return link.claim(binding, method, payload_bytes);
+[[gnu::flatten]] CallRoom claim_room(LinkState& link, const BoundMethod& method, u32 payload_bytes) noexcept {
+  return link.claim(method, payload_bytes);
 }
 
-[[gnu::flatten]] PendingCall send_call(CallClaim&& claim, u32 payload_bytes, CallOptions options) noexcept {
-  LinkState& link = claim.link();
-  return link.send(std::move(claim), payload_bytes, options);
+void drop_room(LinkState& link, const BoundMethod& method) noexcept { link.drop(method); }
+
+[[gnu::flatten]] Callback& send_room(LinkState& link, const BoundMethod& method, CallRoom room, u32 payload_bytes,
+                                     Nanoseconds timeout) noexcept {
+  return link.send(method, room, payload_bytes, timeout);
 }
 
-Status wait_call(CallClaim&& claim, u32 payload_bytes, Wait wait, AnswerBuffer& buffer) noexcept {
-  LinkState& link = claim.link();
-  return link.wait(std::move(claim), payload_bytes, wait, buffer);
+Status wait_room(LinkState& link, const BoundMethod& method, CallRoom room, u32 payload_bytes, Nanoseconds timeout,
+                 AnswerBuffer& buffer) noexcept {
+  return link.wait(method, room, payload_bytes, timeout, buffer);
 }
-
-void CallClaim::drop() noexcept { link_->drop(*this); }
 
 }  // namespace taut::rpc

@@ -19,32 +19,18 @@ class Core;
 // From here on a timeout is none: sums of ticks could wrap.
 inline constexpr Nanoseconds kPracticallyForever = std::chrono::hours(24 * 365 * 10);
 
-// One method of a binding, ready for the running path.
-struct BoundMethod {
-  static constexpr ring::u16 kMissing = 0xffff;
-  ring::u16 index = kMissing;   // in the peer's method table
-  ring::Lane lane = ring::Lane::normal;
-  ring::u32 budget = 0;         // the default timeout in steps of 16 ns
-  Ticks timeout = kNever;       // the same in ticks
-};
-
-class Binding {
- public:
-  explicit Binding(const ServiceDescription& with) : service(with), methods(with.methods.size()) {}
-  const ServiceDescription& service;
-  std::vector<BoundMethod> methods;
-};
-
 class LinkState final : public ControlPlane::Source {
  public:
   LinkState(std::shared_ptr<Core> core, std::uint64_t endpoint, std::string url, LinkOptions options);
   ~LinkState() override;
 
   Binding& bind(const ServiceDescription& service);
-  [[nodiscard]] CallClaim claim(const Binding& binding, std::uint32_t method, std::uint32_t payload_bytes) noexcept;
-  void drop(CallClaim& claim) noexcept;
-  PendingCall send(CallClaim&& claim, std::uint32_t payload_bytes, CallOptions options) noexcept;
-  Status wait(CallClaim&& claim, std::uint32_t payload_bytes, Wait wait, AnswerBuffer& buffer) noexcept;
+  [[nodiscard]] CallRoom claim(const BoundMethod& method, std::uint32_t payload_bytes) noexcept;
+  void drop(const BoundMethod& method) noexcept;
+  [[nodiscard]] Callback& send(const BoundMethod& method, CallRoom room, std::uint32_t payload_bytes,
+                               Nanoseconds timeout) noexcept;
+  Status wait(const BoundMethod& method, CallRoom room, std::uint32_t payload_bytes, Nanoseconds timeout,
+              AnswerBuffer& buffer) noexcept;
 
   // --- for the Core
   void start(std::unique_ptr<Connector> connector);
@@ -72,7 +58,7 @@ class LinkState final : public ControlPlane::Source {
     PendingTable::Row* row = nullptr;
     Why refused = Why::none;
   };
-  Sent commit(CallClaim& claim, std::uint32_t payload_bytes, Nanoseconds timeout) noexcept;
+  Sent commit(const BoundMethod& method, CallRoom room, std::uint32_t payload_bytes, Nanoseconds timeout) noexcept;
   Callback& finish_later(Why refused) noexcept;
   [[nodiscard]] Status refusal(Why why) const noexcept;
   void count_refusal(Why why) noexcept;

@@ -28,17 +28,19 @@ class ServedMethods {
       }
     }
     count_ = static_cast<ring::u32>(methods_.size());
-    methods_.resize(std::bit_ceil(methods_.size() + 1));  // masking keeps a mispredicted index inside the array
+    methods_.resize(std::bit_ceil(methods_.size() + 1));
+    mask_ = static_cast<ring::u32>(methods_.size()) - 1;
   }
 
   [[nodiscard]] ring::u32 count() const noexcept { return count_; }
   [[nodiscard]] const Method& operator[](ring::u32 index) const noexcept {
-    return methods_[index & (static_cast<ring::u32>(methods_.size()) - 1)];
+    return methods_[index & mask_];
   }
 
  private:
   std::vector<Method> methods_;
   ring::u32 count_ = 0;
+  ring::u32 mask_ = 0;  // keeps a mispredicted index inside the array
 };
 
 }  // namespace taut::rpc

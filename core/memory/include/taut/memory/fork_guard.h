@@ -23,11 +23,13 @@ class ForkGuard {
   ~ForkGuard();
 
   [[nodiscard]] bool forked() const noexcept { return *word_ != kOurs; }
+  // For a copy of forked() on a running path: the word is not kOurs in a child.
+  static constexpr std::uint64_t kOurs = 1;
+  [[nodiscard]] const std::uint64_t* word() const noexcept { return word_; }
   // This process takes the place of its parent: a server that goes into the background after it began to listen.
   void take_over() noexcept { *word_ = kOurs; }
 
  private:
-  static constexpr std::uint64_t kOurs = 1;
   explicit ForkGuard(std::uint64_t* word) noexcept : word_(word) {}
   std::uint64_t* word_;
 };

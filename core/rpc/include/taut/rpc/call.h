@@ -13,6 +13,7 @@
 #include <span>
 #include <type_traits>
 #include <utility>
+#include <vector>
 
 #include "taut/base/clock.h"
 #include "taut/base/status.h"
@@ -128,40 +129,66 @@ class Callback {
   alignas(16) std::byte state_[kBytes];
 };
 
-struct BoundMethod;
+// One method of a service as its peer knows it, ready for the running path.
+struct BoundMethod {
+  static constexpr std::uint16_t kMissing = 0xffff;
+  std::uint16_t index = kMissing;  // in the peer's method table
+  ring::Lane lane = ring::Lane::normal;
+  std::uint32_t budget = 0;        // the default timeout in steps of 16 ns
+  Ticks timeout = ~Ticks{0};       // the same in ticks
+};
+
+// A service as one client sees it. The link keeps it and fills it anew whenever it reconnects.
+struct Binding {
+  explicit Binding(const ServiceDescription& with);
+  const ServiceDescription& service;
+  std::vector<BoundMethod> methods;
+};
+
+// Room for the message of one request, or why there is none. Two words, so that it stays in registers.
+struct CallRoom {
+  std::byte* payload = nullptr;
+  std::uint32_t bytes = 0;
+  Why refused = Why::none;
+};
+
+// The running path of a client, in whole words. Claimed room is sent, waited for, or dropped: CallClaim sees to it.
+[[nodiscard]] CallRoom claim_room(LinkState& link, const BoundMethod& method, std::uint32_t payload_bytes) noexcept;
+void drop_room(LinkState& link, const BoundMethod& method) noexcept;
+[[nodiscard]] Callback& send_room(LinkState& link, const BoundMethod& method, CallRoom room, std::uint32_t payload_bytes,
+                                  Nanoseconds timeout) noexcept;
+Status wait_room(LinkState& link, const BoundMethod& method, CallRoom room, std::uint32_t payload_bytes,
+                 Nanoseconds timeout, AnswerBuffer& buffer) noexcept;
 
 // Room for one request in the link's ring. At most one claim per lane is open at a time; dropping it costs nothing.
 class CallClaim {
  public:
   CallClaim() noexcept = default;
-  CallClaim(CallClaim&& other) noexcept
-      : link_(std::exchange(other.link_, nullptr)),
-        method_(other.method_),
-        payload_(std::exchange(other.payload_, nullptr)),
-        room_(other.room_),
-        refused_(other.refused_) {}
+  CallClaim(LinkState& link, const BoundMethod& method, CallRoom room) noexcept
+      : link_(&link), method_(&method), room_(room) {}
+  CallClaim(CallClaim&& other) noexcept : link_(other.link_), method_(other.method_), room_(other.take()) {}
   CallClaim& operator=(CallClaim&&) = delete;
   ~CallClaim() {
-    if (payload_ != nullptr) drop();
+    if (room_.payload != nullptr) drop_room(*link_, *method_);
   }
 
   // Empty when the call was refused; send_call() then makes a call that ends with the reason.
-  explicit operator bool() const noexcept { return payload_ != nullptr; }
-  [[nodiscard]] std::byte* payload() const noexcept { return payload_; }
-  [[nodiscard]] std::uint32_t payload_room() const noexcept { return room_; }
+  explicit operator bool() const noexcept { return room_.payload != nullptr; }
+  [[nodiscard]] std::byte* payload() const noexcept { return room_.payload; }
+  [[nodiscard]] std::uint32_t payload_room() const noexcept { return room_.bytes; }
   [[nodiscard]] LinkState& link() const noexcept { return *link_; }
+  [[nodiscard]] const BoundMethod& method() const noexcept { return *method_; }
+  // The room belongs to the caller from here on.
+  [[nodiscard]] CallRoom take() noexcept {
+    CallRoom room = room_;
+    room_.payload = nullptr;
+    return room;
+  }
 
  private:
-  friend class LinkState;
-  CallClaim(LinkState* link, const BoundMethod* method, std::byte* payload, std::uint32_t room, Why refused) noexcept
-      : link_(link), method_(method), payload_(payload), room_(room), refused_(refused) {}
-  void drop() noexcept;
-
   LinkState* link_ = nullptr;
   const BoundMethod* method_ = nullptr;
-  std::byte* payload_ = nullptr;
-  std::uint32_t room_ = 0;
-  Why refused_ = Why::none;
+  CallRoom room_;
 };
 
 // A call that was sent (or refused): says what happens when it ends. Dropped without then(), its answer is ignored.
@@ -179,22 +206,25 @@ class PendingCall {
   Callback* callback_;
 };
 
-// A service as one client sees it: which index of the peer's method table each of its methods has. The link keeps it
-// and fills it anew whenever it reconnects.
-class Binding;
-
 // What a generated client calls. All but bind() is on the running path and allocates nothing.
 //
 //   method         index into ServiceDescription::methods
 //   payload_bytes  room wanted for the message
 Binding& bind(LinkState& link, const ServiceDescription& service);  // set-up; lives as long as the link
-[[nodiscard]] CallClaim claim_call(LinkState& link, const Binding& binding, std::uint32_t method,
-                                   std::uint32_t payload_bytes) noexcept;
+[[nodiscard]] inline CallClaim claim_call(LinkState& link, const Binding& binding, std::uint32_t method,
+                                          std::uint32_t payload_bytes) noexcept {
+  const BoundMethod& bound = binding.methods[method];
+  return {link, bound, claim_room(link, bound, payload_bytes)};
+}
 // Sends the claimed request with `payload_bytes` of message; more than the claim's room says that writing ran past it,
 // and the call ends with `too_big`.
-PendingCall send_call(CallClaim&& claim, std::uint32_t payload_bytes, CallOptions options) noexcept;
+inline PendingCall send_call(CallClaim&& claim, std::uint32_t payload_bytes, CallOptions options) noexcept {
+  return PendingCall(send_room(claim.link(), claim.method(), claim.take(), payload_bytes, options.timeout));
+}
 // The same, and polls the link until the call ended. The reply's payload is put into `buffer`.
-Status wait_call(CallClaim&& claim, std::uint32_t payload_bytes, Wait wait, AnswerBuffer& buffer) noexcept;
+inline Status wait_call(CallClaim&& claim, std::uint32_t payload_bytes, Wait wait, AnswerBuffer& buffer) noexcept {
+  return wait_room(claim.link(), claim.method(), claim.take(), payload_bytes, wait.timeout, buffer);
+}
 
 }  // namespace rpc
 
