@@ -53,7 +53,7 @@ using ring::u8;
     lane.admission.leave(bound);
     return;  // the link is broken
   }
-  std::memcpy(payload, text.data(), bytes);
+  if (bytes != 0) std::memcpy(payload, text.data(), bytes);  // the data() of an empty text may be null
   const u16 detail = static_cast<u16>(static_cast<u8>(code) | static_cast<u8>(ran) << 8 | static_cast<u8>(why) << 10);
   if (ran == Ran::no) counters_.requests_refused.add();
   send_answer(lane, call, bytes, detail, bound);
