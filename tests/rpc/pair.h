@@ -52,6 +52,7 @@ class Pair {
       : network(faults), url("loopback://bytes" + options), server_(new_dispatcher()), client_side_(new_dispatcher()) {
     serve();
     clients_.push_back(std::make_unique<Client>(connect()));
+    settle();  // the server takes the link in one turn, and the first records in the next
   }
 
   Ticks ticks = 1'000'000;  // nanoseconds
