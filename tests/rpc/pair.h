@@ -30,9 +30,8 @@ class Logs {
   }
   [[nodiscard]] int count(std::string_view part) const {
     const auto all = lines();
-    return static_cast<int>(std::count_if(all.begin(), all.end(), [&](const std::string& line) {
-      return line.find(part) != std::string::npos;
-    }));
+    return static_cast<int>(std::count_if(
+        all.begin(), all.end(), [&](const std::string& line) { return line.find(part) != std::string::npos; }));
   }
 
  private:
@@ -53,6 +52,7 @@ class Pair {
       : network(faults), url("loopback://bytes" + options), server_(new_dispatcher()), client_side_(new_dispatcher()) {
     serve();
     clients_.push_back(std::make_unique<Client>(connect()));
+    settle();  // the server takes the link in one turn, and the first records in the next
   }
 
   Ticks ticks = 1'000'000;  // nanoseconds
@@ -143,20 +143,20 @@ class Pair {
 };
 
 // EXPECT that a call ended, once, with this status.
-#define EXPECT_ENDED(outcome, code_, ran_, why_)                               \
-  do {                                                                         \
-    const auto& ended_outcome = (outcome);                                     \
-    EXPECT_EQ(ended_outcome.ends, 1);                                          \
-    EXPECT_EQ(ended_outcome.status.code(), code_) << ended_outcome.status;     \
-    EXPECT_EQ(ended_outcome.status.ran(), ran_) << ended_outcome.status;       \
-    EXPECT_EQ(ended_outcome.status.why(), why_) << ended_outcome.status;       \
+#define EXPECT_ENDED(outcome, code_, ran_, why_)                           \
+  do {                                                                     \
+    const auto& ended_outcome = (outcome);                                 \
+    EXPECT_EQ(ended_outcome.ends, 1);                                      \
+    EXPECT_EQ(ended_outcome.status.code(), code_) << ended_outcome.status; \
+    EXPECT_EQ(ended_outcome.status.ran(), ran_) << ended_outcome.status;   \
+    EXPECT_EQ(ended_outcome.status.why(), why_) << ended_outcome.status;   \
   } while (false)
-#define EXPECT_ANSWERED(outcome, text)                                         \
-  do {                                                                         \
-    const auto& ended_outcome = (outcome);                                     \
-    EXPECT_EQ(ended_outcome.ends, 1);                                          \
-    EXPECT_TRUE(ended_outcome.status.ok()) << ended_outcome.status;            \
-    EXPECT_EQ(ended_outcome.payload, text);                                    \
+#define EXPECT_ANSWERED(outcome, text)                              \
+  do {                                                              \
+    const auto& ended_outcome = (outcome);                          \
+    EXPECT_EQ(ended_outcome.ends, 1);                               \
+    EXPECT_TRUE(ended_outcome.status.ok()) << ended_outcome.status; \
+    EXPECT_EQ(ended_outcome.payload, text);                         \
   } while (false)
 
 }  // namespace taut::rpc::testing

@@ -72,7 +72,9 @@ void LinkEnd::close_request(OpenRequest& request) noexcept {
   if (lane.claim_open) return owe(*turn_, {&request, Status(code, ran, why, text)});
   // A status is one line: its room was reserved from the start.
   const u32 bytes = std::min<u32>(static_cast<u32>(text.size()), ring::kStep - sizeof(ring::ReplyHeader));
-  std::memcpy(claim_answer(request, bytes), text.data(), bytes);
+  std::byte* const payload = claim_answer(request, bytes);
+  if (payload == nullptr) return close_request(request);  // the link is broken
+  if (bytes != 0) std::memcpy(payload, text.data(), bytes);  // the data() of an empty text may be null
   const u16 detail = static_cast<u16>(static_cast<u8>(code) | static_cast<u8>(ran) << 8 | static_cast<u8>(why) << 10);
   if (ran == Ran::no) counters_.requests_refused.add();
   send_answer(request, bytes, detail);
