@@ -12,6 +12,11 @@ namespace {
 
 class RingTest : public ::testing::TestWithParam<u64> {
  protected:
+  static u64 word_at(const std::byte* from, u32 at) {
+    u64 word;
+    std::memcpy(&word, from + at, sizeof word);
+    return word;
+  }
   OneWay lane{GetParam()};
 };
 INSTANTIATE_TEST_SUITE_P(Start, RingTest, ::testing::ValuesIn(kStarts),
@@ -42,6 +47,36 @@ TEST_P(RingTest, ARecordArrivesWithItsHeadAndItsBytes) {
   EXPECT_EQ(record.end, GetParam() + 2 * kStep);
   EXPECT_TRUE(lane.holds(record, 7));
   EXPECT_FALSE(lane.reader.next());
+}
+
+// The words behind the head come from the writer, the rest from an image beside the ring or from the claim itself.
+TEST_P(RingTest, ARecordWrittenElsewhereArrivesWhole) {
+  std::memset(lane.ring(), 0xee, kRing);  // as if a lap had been written
+  lane.write_head(static_cast<u32>(GetParam()) % kRing, 0);
+  for (const u32 bytes : {32u, 64u, 65u, 200u, 256u}) {
+    alignas(kStep) std::byte image[256];
+    for (u32 i = 0; i != sizeof image; ++i) image[i] = OneWay::byte_of(bytes, i);
+    const u64 words[2] = {word_at(image, 8), word_at(image, 16)};
+    std::memset(image, 0xee, 24);
+    for (const bool copied : {true, false}) {
+      const Claim claim = lane.writer.claim(bytes);
+      lane.scribble(claim);
+      const Head head = Head::make(bytes, Kind::request);
+      if (copied) {
+        lane.writer.send_copy(claim, head, image, words[0], words[1]);
+      } else {
+        lane.fill(claim, bytes, bytes);
+        std::memset(lane.ring() + claim.at + sizeof head, 0xee, sizeof words);
+        lane.writer.send_in_place(claim, head, words[0], words[1]);
+      }
+      const Record record = lane.reader.next();
+      EXPECT_EQ(record.head.word, head.word);
+      EXPECT_TRUE(lane.holds(record, bytes)) << bytes << (copied ? " copied" : " in place");
+      EXPECT_FALSE(lane.reader.next());
+      lane.reader.release(record.end);
+      lane.reader.idle();
+    }
+  }
 }
 
 TEST_P(RingTest, AnEmptyClaimIsFalseAndAClaimHoldsWholeLines) {

@@ -39,18 +39,18 @@ CHANGES = [
     ("claim: a claim of no bytes is good", RING, "u64{(bytes - 1) | (kStep - 1)} + 1", "up(u64{bytes})"),
     # send()
     ("send: the successor is not zeroed", RING,
-     "memory_.store_head(offset(pos_ + advance), 0, Order::relaxed);", ""),
+     "memory_.store_head(offset(pos_ + advance_of(claim, head)), 0, Order::relaxed);", ""),
     ("send: the successor is zeroed behind the claim, not the record", RING,
-     "memory_.store_head(offset(pos_ + advance), 0, Order::relaxed);",
+     "memory_.store_head(offset(pos_ + advance_of(claim, head)), 0, Order::relaxed);",
      "memory_.store_head(offset(pos_ + claim.pad + claim.room), 0, Order::relaxed);"),
     ("send: the successor is zeroed only without a pad", RING,
-     "memory_.store_head(offset(pos_ + advance), 0, Order::relaxed);",
-     "if (claim.pad == 0) memory_.store_head(offset(pos_ + advance), 0, Order::relaxed);"),
+     "memory_.store_head(offset(pos_ + advance_of(claim, head)), 0, Order::relaxed);",
+     "if (claim.pad == 0) memory_.store_head(offset(pos_ + advance_of(claim, head)), 0, Order::relaxed);"),
     ("send: the successor is zeroed after the commit", RING,
      "    commit(offset(pos_), head.word);\n    pos_ += advance;",
      "    commit(offset(pos_), head.word);\n"
      "    memory_.store_head(offset(pos_ + advance), 0, Order::relaxed);\n    pos_ += advance;",
-     ("    memory_.store_head(offset(pos_ + advance), 0, Order::relaxed);\n    if", "    if")),
+     ("    memory_.store_head(offset(pos_ + advance_of(claim, head)), 0, Order::relaxed);\n", "")),
     ("send: the pad is committed before its record", RING,
      "memory_.store_head(claim.at, head.word, Order::relaxed);\n      head = Head::make(claim.pad, Kind::pad);",
      "commit(offset(pos_), Head::make(claim.pad, Kind::pad).word);\n"
@@ -61,6 +61,12 @@ CHANGES = [
     ("send: the record behind a pad has no head", RING, "memory_.store_head(claim.at, head.word, Order::relaxed);", ""),
     ("send: the runway goes on behind a pad", RING, "runway_ = advance;", ""),
     ("send: the runway never ends", RING, "    runway_ -= advance;\n", ""),
+    # send_copy() and send_in_place()
+    ("send_copy: the lines behind the first stay", RING, "copy<kStep>(to + line, bytes + line);", "{}"),
+    ("send_copy: the rest of the first line stays", RING, "    copy<kStep - kWords>(to + kWords, bytes + kWords);\n", ""),
+    ("send_copy: the header's words stay", RING, "    write_header(to, header...);\n", ""),
+    ("send_copy: no successor", RING, "    end_record(claim, head);\n    std::byte* to", "    std::byte* to"),
+    ("send_in_place: the header's words stay", RING, "    write_header(memory_.bytes(claim.at), header...);\n", ""),
     # batches
     ("commit: a batch shows its records one by one", RING, "if (batching_ && held_word_ == 0) {", "if (false) {"),
     ("commit: a batch holds back its last record, not its first", RING, "if (batching_ && held_word_ == 0) {",
