@@ -39,10 +39,11 @@ class Desk final : public desk::Orders::Service {
 
 int main(int argc, char** argv) {
   Desk desk;
+  const taut::Signals stop{SIGINT, SIGTERM};  // from here on they end the loop, not the process
   taut::Dispatcher loop;
   auto listener = loop.serve(argc > 1 ? argv[1] : "shm://orders", desk);
   if (!listener) return taut::report(listener.error());
   std::printf("ready %s\n", listener->url());
   std::fflush(stdout);
-  loop.run_until(taut::Signals{SIGINT, SIGTERM});
+  loop.run_until(stop);
 }

@@ -1,6 +1,8 @@
 // Question   what does a call of the product cost, beside the floor of the same two processes?
-// One op     an order entry (constant length), a greeting (strings), or an order entry with 63 others in flight: through
-//            generated stubs over shm, default options, time-outs set, every reply computed from all fields and checked.
+// One op     an order entry (constant length), a greeting (strings), or an order entry with 63 others in flight:
+// through
+//            generated stubs over shm, default options, time-outs set, every reply computed from all fields and
+//            checked.
 // Held still both ends pinned; floor and calls interleaved round by round in one pair of processes. A figure is the
 //            median over the rounds of a pair (means of 256 at depth 1, of 16384 in the stream), then over fresh pairs,
 //            since the phase of two spinning loops settles differently in each.
@@ -14,11 +16,9 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <array>
 #include <atomic>
 #include <cstdio>
 #include <cstdlib>
-#include <cstring>
 #include <filesystem>
 #include <new>
 #include <string>
@@ -26,8 +26,7 @@
 #include <vector>
 
 #include "greeter.taut.h"
-#include "orders.taut.h"
-#include "taut/taut.h"
+#include "orders.h"
 
 namespace {
 
@@ -59,34 +58,6 @@ void pin(int cpu) {
   if (sched_setaffinity(0, sizeof set, &set) != 0) std::perror("sched_setaffinity"), std::exit(1);
 }
 
-std::uint64_t answer_to(std::uint64_t id, std::int32_t price, std::uint32_t quantity, desk::Side side, const desk::Party& party) {
-  std::uint64_t symbol;
-  std::uint32_t client;
-  std::memcpy(&symbol, party.symbol()->data(), sizeof symbol);
-  std::memcpy(&client, party.client()->data(), sizeof client);
-  return id * 31 + static_cast<std::uint32_t>(price) * 7 + quantity * 3 + static_cast<std::uint64_t>(side) + symbol + client;
-}
-
-class Desk final : public desk::Orders::Service {
- public:
-  explicit Desk(taut::Dispatcher& loop) : loop_(loop) {}
-  void Place(const desk::Order& order, taut::Reply<desk::Ack> reply) override {
-    reply.send({.id = order.id(),
-                .desk_id = answer_to(order.id(), order.price(), order.quantity(), order.side(), *order.party()),
-                .open = order.quantity()});
-  }
-  // Ends a round: with the id 0 the server, else the floor is measured.
-  void Cancel(const desk::Cancel& cancel, taut::Reply<desk::Ack> reply) override {
-    over = cancel.id() == 0;
-    reply.send({.id = cancel.id()});
-    loop_.stop();
-  }
-  bool over = false;
-
- private:
-  taut::Dispatcher& loop_;
-};
-
 class Hello final : public greeter::Greeter::Service {
   void SayHello(const greeter::HelloRequest& request, taut::Reply<greeter::HelloReply> reply) override {
     char text[64] = "Hello, ";
@@ -100,7 +71,7 @@ int serve(Shared& shared, const Setup& setup) {
   prctl(PR_SET_PDEATHSIG, SIGKILL);
   pin(setup.cpu_server);
   taut::Dispatcher loop;
-  Desk desk(loop);
+  bench::OrderDesk desk(loop);
   Hello hello;
   auto listener = loop.serve(kUrl, desk, hello);
   if (!listener) return taut::report(listener.error());
@@ -111,93 +82,40 @@ int serve(Shared& shared, const Setup& setup) {
     if (desk.over) return 0;
     for (int k = 0; k < kBatch; ++k) {
       ++i;
-      while (shared.ping.load(std::memory_order_acquire) != i) {}
+      while (shared.ping.load(std::memory_order_acquire) != i) {
+      }
       shared.pong.store(i, std::memory_order_release);
     }
   }
 }
 
-[[noreturn]] void fail(const taut::Status& status) {
-  taut::report(status);
-  std::exit(1);
-}
-
 class Client {
  public:
-  Client(taut::Link& link, Shared& shared) : link_(link), orders_{link}, greeter_{link}, shared_(shared) {
+  Client(taut::Link& link, Shared& shared) : orders(link), greeter_{link}, shared_(shared) {
     for (int k = 0; k < kBatch; ++k) names_.push_back("client " + std::to_string(k));
   }
-
   void bounce() {
     for (int k = 0; k < kBatch; ++k) {
       shared_.ping.store(++line_, std::memory_order_release);
-      while (shared_.pong.load(std::memory_order_acquire) != line_) {}
-    }
-  }
-  void place() {
-    for (int k = 0; k < kBatch; ++k) {
-      const auto order = next_order();
-      const auto ack = orders_.Place(order, taut::wait);
-      if (!ack) fail(ack.status());
-      check(*ack, order);
+      while (shared_.pong.load(std::memory_order_acquire) != line_) {
+      }
     }
   }
   void greet() {
     for (const std::string& name : names_) {
       const auto reply = greeter_.SayHello({.name = name}, taut::wait);
-      if (!reply) fail(reply.status());
+      if (!reply) bench::fail(reply.status());
       const std::string_view text(reply->text()->c_str(), reply->text()->size());
-      if (text.size() != 7 + name.size() || !text.ends_with(name)) {
-        std::fprintf(stderr, "call_bench: a wrong greeting\n"), std::exit(1);
-      }
+      if (text.size() != 7 + name.size() || !text.ends_with(name)) bench::fail("a wrong greeting");
     }
   }
-  void stream() {
-    sent_ = done_ = 0;
-    while (sent_ < kWindow) place_one();
-    while (done_ < kStream) link_.poll();
-  }
-  void end_round(bool last) {
-    if (auto ack = orders_.Cancel({.id = last ? 0u : 1u}, taut::wait); !ack) fail(ack.status());
-  }
+  bench::OrderClient orders;
 
  private:
-  desk::OrderInit next_order() {
-    const std::uint64_t n = ++count_;
-    std::array<std::uint8_t, 8> symbol;
-    std::array<std::uint8_t, 4> client{1, 2, 3, static_cast<std::uint8_t>(n)};
-    std::memcpy(symbol.data(), &n, sizeof n);
-    party_ = desk::Party(flatbuffers::span<const std::uint8_t, 8>(symbol), flatbuffers::span<const std::uint8_t, 4>(client));
-    return {.id = n,
-            .price = static_cast<std::int32_t>(n * 3),
-            .quantity = static_cast<std::uint32_t>(n) & 1023,
-            .side = (n & 1) != 0 ? desk::Side::sell : desk::Side::buy,
-            .party = party_};
-  }
-  void check(const desk::Ack& ack, const desk::OrderInit& order) {
-    if (ack.desk_id() != answer_to(ack.id(), order.price, order.quantity, order.side, party_) || ack.id() != order.id) {
-      std::fprintf(stderr, "call_bench: a wrong reply to order %lu\n", static_cast<unsigned long>(order.id)), std::exit(1);
-    }
-  }
-  void place_one() {
-    const auto order = next_order();
-    const std::uint64_t expected = answer_to(order.id, order.price, order.quantity, order.side, party_);
-    ++sent_;
-    orders_.Place(order, {.timeout = std::chrono::seconds(1)}).then([this, expected](const taut::Answer<desk::Ack>& ack) {
-      if (!ack) fail(ack.status());
-      if (ack->desk_id() != expected) std::fprintf(stderr, "call_bench: a wrong reply\n"), std::exit(1);
-      ++done_;
-      if (sent_ < kStream) place_one();
-    });
-  }
-
-  taut::Link& link_;
-  desk::Orders::Client orders_;
   greeter::Greeter::Client greeter_;
   Shared& shared_;
-  desk::Party party_;
   std::vector<std::string> names_;  // made before the rounds: to format a number costs as much as the call
-  std::uint64_t line_ = 0, count_ = 0, sent_ = 0, done_ = 0;
+  std::uint64_t line_ = 0;
 };
 
 double median(std::vector<double> values) {
@@ -223,13 +141,13 @@ Figures measure(Shared& shared, const Setup& setup) {
       const double ns = std::chrono::duration<double, std::nano>(Steady::now() - begin).count();
       if (round >= kWarmup) to.push_back(ns / per);
     };
-    timed(figures.order, kBatch, [&] { client.place(); });
+    timed(figures.order, kBatch, [&] { client.orders.place(kBatch); });
     timed(figures.greeting, kBatch, [&] { client.greet(); });
-    timed(figures.rate, static_cast<double>(kStream), [&] { client.stream(); });
-    client.end_round(false);
+    timed(figures.rate, static_cast<double>(kStream), [&] { client.orders.stream(kStream, kWindow); });
+    client.orders.end_round(false);
     timed(figures.floor, kBatch, [&] { client.bounce(); });
   }
-  client.end_round(true);
+  client.orders.end_round(true);
   return figures;
 }
 
@@ -244,17 +162,22 @@ int main(int argc, char** argv) {
   Setup setup;
   for (int i = 1; i + 1 < argc; i += 2) {
     const std::string_view name = argv[i];
-    if (name == "--pairs") setup.pairs = std::atoi(argv[i + 1]);
-    else if (name == "--rounds") setup.rounds = std::atoi(argv[i + 1]);
-    else if (name == "--cpus") std::sscanf(argv[i + 1], "%d,%d", &setup.cpu_client, &setup.cpu_server);
-    else return std::fprintf(stderr, "call_bench: unknown argument %s\n", argv[i]), 2;
+    if (name == "--pairs")
+      setup.pairs = std::atoi(argv[i + 1]);
+    else if (name == "--rounds")
+      setup.rounds = std::atoi(argv[i + 1]);
+    else if (name == "--cpus")
+      std::sscanf(argv[i + 1], "%d,%d", &setup.cpu_client, &setup.cpu_server);
+    else
+      return std::fprintf(stderr, "call_bench: unknown argument %s\n", argv[i]), 2;
   }
   std::string folder = (std::filesystem::temp_directory_path() / "taut-bench-XXXXXX").string();
   if (mkdtemp(folder.data()) == nullptr) return std::perror("mkdtemp"), 1;
   setenv("TAUT_DIR", folder.c_str(), 1);
   std::vector<double> floors, orders, greetings, rates;
   for (int pair = 0; pair < setup.pairs; ++pair) {
-    void* memory = mmap(nullptr, sizeof(Shared), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
+    void* memory =
+        mmap(nullptr, sizeof(Shared), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
     if (memory == MAP_FAILED) return std::perror("mmap"), 1;
     auto& shared = *new (memory) Shared;
     const pid_t child = fork();
@@ -270,8 +193,8 @@ int main(int argc, char** argv) {
     rates.push_back(1e3 / median(figures.rate));
   }
   std::filesystem::remove_all(folder);
-  std::printf("%d fresh pairs of processes, %d rounds each, cpus %d and %d\n", setup.pairs, setup.rounds, setup.cpu_client,
-              setup.cpu_server);
+  std::printf("%d fresh pairs of processes, %d rounds each, cpus %d and %d\n", setup.pairs, setup.rounds,
+              setup.cpu_client, setup.cpu_server);
   std::printf("%-34s %8s   %s\n", "", "median", "min..max over pairs");
   print_row("floor", floors, "ns");
   print_row("order entry, p50 / floor", orders, "");

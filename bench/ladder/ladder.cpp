@@ -1,23 +1,29 @@
 // Question   does a typed, checked, accounted call stay at the floor? What does each feature cost?
-// One op     an order entry (64-byte FlatBuffers request, 40-byte answer) between two processes, both spinning.
+// One op     an order entry (64-byte FlatBuffers request, 40-byte answer) between two processes, both spinning. All
+// rows
+//            but the last are written by hand; the last is the library, with default options.
 // Held still both ends pinned; every rung in the same two processes, interleaved round by round; figures are medians
 //            of batch means (256 calls at depth 1; 8192 calls at window 64), then the median over fresh pairs.
 //
 // Run        ladder [--pairs 7] [--rounds 30] [--cpus 0,1]
 //            ladder --one-thread RUNG CALLS      (under callgrind, to count)
 #include <sched.h>
+#include <signal.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 
 #include <algorithm>
 #include <cstdio>
 #include <cstdlib>
+#include <filesystem>
 #include <memory>
 #include <new>
 #include <tuple>
 #include <utility>
 #include <vector>
 
+#include "call/orders.h"
 #include "rungs.h"
 
 namespace ladder {
@@ -26,12 +32,15 @@ namespace {
 constexpr int kBatch = 256;
 constexpr int kStream = 8192;
 constexpr int kWarmup = 5;
+constexpr int kRows = rung_count + 1;
+constexpr const char* kUrl = "shm://ladder";
 
 struct Line {
   alignas(128) SharedWord value{0};
 };
 struct Floor {
   Line ping, pong;
+  Line listens, connected;  // the library's server and client
 };
 
 struct Setup {
@@ -58,13 +67,15 @@ T& shared_memory() {
 void bounce(Floor& floor, u64& i) {
   for (int k = 0; k < kBatch; ++k) {
     floor.ping.value.store(++i, std::memory_order_release);
-    while (floor.pong.value.load(std::memory_order_acquire) != i) {}
+    while (floor.pong.value.load(std::memory_order_acquire) != i) {
+    }
   }
 }
 void echo(Floor& floor, u64& i) {
   for (int k = 0; k < kBatch; ++k) {
     ++i;
-    while (floor.ping.value.load(std::memory_order_acquire) != i) {}
+    while (floor.ping.value.load(std::memory_order_acquire) != i) {
+    }
     floor.pong.value.store(i, std::memory_order_release);
   }
 }
@@ -76,7 +87,7 @@ auto make_ends(std::integer_sequence<int, rung...>, Shared* shared, Args... args
 using Rungs = std::make_integer_sequence<int, rung_count>;
 
 struct Figures {
-  std::vector<double> floor, call[rung_count], rate[rung_count];
+  std::vector<double> floor, call[kRows], rate[kRows];
 };
 
 double median(std::vector<double> values) {
@@ -85,7 +96,14 @@ double median(std::vector<double> values) {
 }
 
 void run_server(Shared* shared, Floor& floor, const Setup& setup) {
+  prctl(PR_SET_PDEATHSIG, SIGKILL);
   pin(setup.cpu_server);
+  taut::Dispatcher loop;
+  bench::OrderDesk desk(loop);
+  auto listener = loop.serve(kUrl, desk);
+  if (!listener) _exit(taut::report(listener.error()));
+  floor.listens.value.store(1, std::memory_order_release);
+  while (floor.connected.value.load(std::memory_order_acquire) == 0) loop.poll();
   auto ends = make_ends<Server>(Rungs{}, shared, Clock::system());
   u64 i = 0;
   for (int round = 0; round < setup.rounds + kWarmup; ++round) {
@@ -95,6 +113,7 @@ void run_server(Shared* shared, Floor& floor, const Setup& setup) {
     };
     std::apply([&](auto&... server) { (serve(server, kBatch), ...); }, ends);
     std::apply([&](auto&... server) { (serve(server, kStream), ...); }, ends);
+    loop.run();
   }
 }
 
@@ -102,6 +121,11 @@ Figures run_client(Shared* shared, Floor& floor, const Setup& setup) {
   pin(setup.cpu_client);
   const Clock clock = Clock::system();
   auto ends = make_ends<Client>(Rungs{}, shared, clock);
+  while (floor.listens.value.load(std::memory_order_acquire) == 0) sched_yield();
+  auto link = taut::connect(kUrl);
+  if (!link) std::exit(taut::report(link.error()));
+  floor.connected.value.store(1, std::memory_order_release);
+  bench::OrderClient library(*link);
   Figures figures;
   u64 i = 0;
   for (int round = 0; round < setup.rounds + kWarmup; ++round) {
@@ -116,7 +140,9 @@ Figures run_client(Shared* shared, Floor& floor, const Setup& setup) {
     keep(figures.floor, timed([&] { bounce(floor, i); }) / kBatch);
     int rung = 0;
     const auto calls = [&](auto& client) {
-      keep(figures.call[rung++], timed([&] { for (u64 k = 0; k < kBatch; ++k) client->call(k * 7919 + i); }) / kBatch);
+      keep(figures.call[rung++], timed([&] {
+                                   for (u64 k = 0; k < kBatch; ++k) client->call(k * 7919 + i);
+                                 }) / kBatch);
     };
     std::apply([&](auto&... client) { (calls(client), ...); }, ends);
     rung = 0;
@@ -124,12 +150,19 @@ Figures run_client(Shared* shared, Floor& floor, const Setup& setup) {
       keep(figures.rate[rung++], kStream / timed([&] { client->stream(kStream, 64); }) * 1e3);
     };
     std::apply([&](auto&... client) { (stream(client), ...); }, ends);
+    library.place(kBatch);  // its code and rings come back into the caches that the rungs have used
+    keep(figures.call[rung], timed([&] { library.place(kBatch); }) / kBatch);
+    keep(figures.rate[rung], kStream / timed([&] { library.stream(kStream, 64); }) * 1e3);
+    library.end_round(false);
   }
   return figures;
 }
 
 int run_pairs(const Setup& setup) {
-  std::vector<double> floors, ratios[rung_count], rates[rung_count];
+  std::string folder = (std::filesystem::temp_directory_path() / "taut-ladder-XXXXXX").string();
+  if (mkdtemp(folder.data()) == nullptr) return std::perror("mkdtemp"), 1;
+  setenv("TAUT_DIR", folder.c_str(), 1);
+  std::vector<double> floors, ratios[kRows], rates[kRows];
   for (int pair = 0; pair < setup.pairs; ++pair) {
     auto* shared = static_cast<Shared*>(mmap(nullptr, sizeof(Shared) * rung_count, PROT_READ | PROT_WRITE,
                                              MAP_SHARED | MAP_ANONYMOUS | MAP_POPULATE, -1, 0));
@@ -146,24 +179,26 @@ int run_pairs(const Setup& setup) {
     munmap(shared, sizeof(Shared) * rung_count);
     const double floor_ns = median(figures.floor);
     floors.push_back(floor_ns);
-    for (int r = 0; r < rung_count; ++r) {
+    for (int r = 0; r < kRows; ++r) {
       ratios[r].push_back(median(figures.call[r]) / floor_ns);
       rates[r].push_back(median(figures.rate[r]));
     }
   }
+  std::filesystem::remove_all(folder);
   const auto spread = [](std::vector<double> v) {
     std::sort(v.begin(), v.end());
     return std::pair{v.front(), v.back()};
   };
-  std::printf("%d fresh pairs of processes, %d rounds each, cpus %d and %d\n", setup.pairs, setup.rounds, setup.cpu_client,
-              setup.cpu_server);
+  std::printf("%d fresh pairs of processes, %d rounds each, cpus %d and %d\n", setup.pairs, setup.rounds,
+              setup.cpu_client, setup.cpu_server);
   std::printf("%-18s %8s  %-13s %10s  %-13s\n", "cumulative", "p50/floor", "min..max", "M calls/s", "min..max");
   const auto [floor_low, floor_high] = spread(floors);
   std::printf("%-18s %8.2f  %.1f..%.1f ns (median %.1f)\n", "floor", 1.0, floor_low, floor_high, median(floors));
-  for (int r = 0; r < rung_count; ++r) {
+  for (int r = 0; r < kRows; ++r) {
     const auto [low, high] = spread(ratios[r]);
     const auto [slow, fast] = spread(rates[r]);
-    std::printf("%-18.*s %8.2f   %.2f..%.2f   %8.1f   %.1f..%.1f\n", static_cast<int>(kNames[r].size()), kNames[r].data(),
+    const std::string_view name = r < rung_count ? kNames[r] : "the library";
+    std::printf("%-18.*s %8.2f   %.2f..%.2f   %8.1f   %.1f..%.1f\n", static_cast<int>(name.size()), name.data(),
                 median(ratios[r]), low, high, median(rates[r]), slow, fast);
   }
   return 0;
@@ -178,8 +213,10 @@ void one_thread(std::integer_sequence<int, rung...>, int wanted, u64 calls) {
     Server<r> server(shared, Clock::monotonic());
     for (u64 i = 0; i < calls; ++i) {
       if (!client.send(i)) std::abort();
-      while (server.poll() == 0) {}
-      while (!client.poll()) {}
+      while (server.poll() == 0) {
+      }
+      while (!client.poll()) {
+      }
     }
   };
   (run.template operator()<rung>(), ...);
@@ -197,10 +234,14 @@ int main(int argc, char** argv) {
       one_thread(Rungs{}, std::atoi(argv[i + 1]), std::strtoull(argv[i + 2], nullptr, 10));
       return 0;
     }
-    if (name == "--pairs" && i + 1 < argc) setup.pairs = std::atoi(argv[++i]);
-    else if (name == "--rounds" && i + 1 < argc) setup.rounds = std::atoi(argv[++i]);
-    else if (name == "--cpus" && i + 1 < argc) std::sscanf(argv[++i], "%d,%d", &setup.cpu_client, &setup.cpu_server);
-    else return std::fprintf(stderr, "ladder: unknown argument %s\n", argv[i]), 2;
+    if (name == "--pairs" && i + 1 < argc)
+      setup.pairs = std::atoi(argv[++i]);
+    else if (name == "--rounds" && i + 1 < argc)
+      setup.rounds = std::atoi(argv[++i]);
+    else if (name == "--cpus" && i + 1 < argc)
+      std::sscanf(argv[++i], "%d,%d", &setup.cpu_client, &setup.cpu_server);
+    else
+      return std::fprintf(stderr, "ladder: unknown argument %s\n", argv[i]), 2;
   }
   return run_pairs(setup);
 }

@@ -23,24 +23,24 @@ using taut::Clock;
 using taut::Ticks;
 
 enum Rung : int {
-  raw_record,      // 56 bytes out, 40 back, through a ring whose record carries its own commit word
-  image,           // written forward as FlatBuffers: constant image, values over it
-  check,           // compared with the image by the reader; enum in range; all fields read
-  private_copy,    // copied out of the ring before the check
-  dispatch,        // method index masked and bounds-checked, handler through a table
-  pending,         // call ids, rows, callback
-  stamp,           // send stamp, budget, deadline against a clock read on empty polls
-  taken,           // mark stored before the handler
-  counters,        // four counters a call
-  urgent_lane,     // looked at before every record
-  bell,            // fence and board behind the last commit of a turn: the peer may sleep
-  idle_links,      // two more links polled every turn
-  control_plane,   // an epoll_wait(0) a millisecond
+  raw_record,     // 56 bytes out, 40 back, through a ring whose record carries its own commit word
+  image,          // written forward as FlatBuffers: constant image, values over it
+  check,          // compared with the image by the reader; enum in range; all fields read
+  private_copy,   // copied out of the ring before the check
+  dispatch,       // method index masked and bounds-checked, handler through a table
+  pending,        // call ids, rows, callback
+  stamp,          // send stamp, budget, deadline against a clock read on empty polls
+  taken,          // mark stored before the handler
+  counters,       // four counters a call
+  urgent_lane,    // looked at before every record
+  bell,           // fence and board behind the last commit of a turn: the peer may sleep
+  idle_links,     // two more links polled every turn
+  control_plane,  // an epoll_wait(0) a millisecond
   rung_count
 };
 inline constexpr std::array<std::string_view, rung_count> kNames = {
-    "raw record", "image", "check", "private copy", "dispatch", "pending table", "stamp and budget",
-    "taken mark", "counters", "urgent lane", "bell", "two idle links", "control plane"};
+    "raw record", "image",    "check",       "private copy", "dispatch",       "pending table", "stamp and budget",
+    "taken mark", "counters", "urgent lane", "bell",         "two idle links", "control plane"};
 
 inline constexpr u32 kRingBytes = 64 * 1024;
 inline constexpr u32 kUrgentBytes = 8 * 1024;
@@ -51,7 +51,7 @@ inline constexpr Shape kUrgentShape{kUrgentBytes, 64 * 977};
 struct Way {
   alignas(4096) std::byte ring[kRingBytes];
   alignas(4096) std::byte urgent[kUrgentBytes];
-  LaneWords words[2];        // words[n].touched: of this way's writer; .released: of its reader
+  LaneWords words[2];  // words[n].touched: of this way's writer; .released: of its reader
   alignas(128) std::array<SharedWord, 8> counts;
   alignas(128) SharedWord board;
 };
@@ -67,7 +67,7 @@ struct BoardMemory {
 };
 
 // What travels: FlatBuffers of a table with these fields, laid out as the generator does it.
-struct Order56 {       // root 4, vtable 4+2*5 pad 2, table: soffset, quantity, id, price, key[16], side
+struct Order56 {  // root 4, vtable 4+2*5 pad 2, table: soffset, quantity, id, price, key[16], side
   u32 root;
   std::uint16_t vtable[7];
   std::uint16_t unused;
@@ -118,13 +118,19 @@ template <int rung>
 class End {
  public:
   End(Way& out, Way& in, Shared& all, bool server, Clock clock)
-      : out_(out), in_(in), clock_(clock),
+      : out_(out),
+        in_(in),
+        clock_(clock),
         writer_({out.ring, &out.words[0].touched, &in.words[0].released}, kShape),
         urgent_writer_({out.urgent, &out.words[1].touched, &in.words[1].released}, kUrgentShape),
         reader_({in.ring, &out.words[0].released}, kShape),
         urgent_({in.urgent, &out.words[1].released}, kUrgentShape),
-        idle_{Reader<NativeReaderMemory>{{(server ? all.there : all.back)[1].ring, &(server ? all.back : all.there)[1].words[0].released}, kShape},
-              Reader<NativeReaderMemory>{{(server ? all.there : all.back)[2].ring, &(server ? all.back : all.there)[2].words[0].released}, kShape}} {
+        idle_{Reader<NativeReaderMemory>{
+                  {(server ? all.there : all.back)[1].ring, &(server ? all.back : all.there)[1].words[0].released},
+                  kShape},
+              Reader<NativeReaderMemory>{
+                  {(server ? all.there : all.back)[2].ring, &(server ? all.back : all.there)[2].words[0].released},
+                  kShape}} {
     now_ = clock_.now();
     period_ = clock_.to_ticks(std::chrono::milliseconds(1));
     if constexpr (rung >= control_plane) epoll_ = epoll_create1(0);
@@ -184,8 +190,8 @@ class Server : public End<rung> {
     methods_[1] = &Server::place;
   }
 
-  // One turn: handles what is there, at most 24 records. Returns how many. Answers are committed as a batch when the last
-  // turn found several: to look for the next record costs a cache miss, which a lone answer must not wait for.
+  // One turn: handles what is there, at most 24 records. Returns how many. Answers are committed as a batch when the
+  // last turn found several: to look for the next record costs a cache miss, which a lone answer must not wait for.
   int poll() noexcept {
     if (several_) this->writer_.begin_batch();
     int done = 0;
@@ -197,8 +203,10 @@ class Server : public End<rung> {
     }
     if (several_) this->writer_.end_batch();
     several_ = done > 1;
-    if (done == 0) this->nothing();
-    else this->committed();
+    if (done == 0)
+      this->nothing();
+    else
+      this->committed();
     return done;
   }
 
@@ -230,7 +238,8 @@ class Server : public End<rung> {
       if (header.budget != 0 && waited > u64{header.budget} * 64) __builtin_trap();
     }
     if constexpr (rung >= check) {
-      if (record.head.bytes() != 32 + sizeof order || !same_prefix(order, kOrderImage, 24) || order.side > 1) __builtin_trap();
+      if (record.head.bytes() != 32 + sizeof order || !same_prefix(order, kOrderImage, 24) || order.side > 1)
+        __builtin_trap();
     }
     if constexpr (rung >= taken) {
       this->out_.words[0].taken.position.store(record.end, std::memory_order_relaxed);
@@ -310,7 +319,8 @@ class Client : public End<rung> {
     Ack40 ack;
     std::memcpy(&ack, bytes + 16, sizeof ack);
     if constexpr (rung >= check) {
-      if (record.head.bytes() != 16 + sizeof ack || !same_prefix(ack, kAckImage, 20 & ~7) || ack.state > 1) __builtin_trap();
+      if (record.head.bytes() != 16 + sizeof ack || !same_prefix(ack, kAckImage, 20 & ~7) || ack.state > 1)
+        __builtin_trap();
     }
     if constexpr (rung >= pending) {
       Row& row = rows_[call & 127];
@@ -327,7 +337,8 @@ class Client : public End<rung> {
 
   void call(u64 i) noexcept {
     send(i);
-    while (!poll()) {}
+    while (!poll()) {
+    }
     if (last_sum_ != expected_) __builtin_trap();
   }
 

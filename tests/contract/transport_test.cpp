@@ -20,8 +20,11 @@ struct Kind {
 
 desk::OrderInit order(std::uint64_t id, Wish wish = answer) {
   static constexpr std::uint8_t kZeros[8] = {};
-  return {.id = id, .price = wish, .quantity = 1,
-          .party = desk::Party(flatbuffers::span<const std::uint8_t, 8>(kZeros, 8), flatbuffers::span<const std::uint8_t, 4>(kZeros, 4))};
+  return {.id = id,
+          .price = wish,
+          .quantity = 1,
+          .party = desk::Party(flatbuffers::span<const std::uint8_t, 8>(kZeros, 8),
+                               flatbuffers::span<const std::uint8_t, 4>(kZeros, 4))};
 }
 
 class Transport : public ::testing::TestWithParam<Kind> {
@@ -104,7 +107,9 @@ TEST_P(Transport, urgent_calls_are_answered_while_others_wait) {
 TEST_P(Transport, a_refusal_brings_its_code_and_sentence) {
   EXPECT_STATUS(placed(1, refuse), permission_denied, yes, none, "the desk says no");
 }
-TEST_P(Transport, a_dropped_reply_ends_its_call) { EXPECT_STATUS(placed(1, drop), aborted, yes, reply_dropped, "without an answer"); }
+TEST_P(Transport, a_dropped_reply_ends_its_call) {
+  EXPECT_STATUS(placed(1, drop), aborted, yes, reply_dropped, "without an answer");
+}
 TEST_P(Transport, a_throwing_handler_ends_its_call_and_the_server_lives) {
   EXPECT_STATUS(placed(1, throw_up), internal, yes, handler_threw, "threw");
   EXPECT_TRUE(placed(2, answer).ok());
@@ -114,7 +119,8 @@ TEST_P(Transport, a_method_without_a_handler_is_unimplemented) {
 }
 TEST_P(Transport, a_service_that_the_server_does_not_have_is_an_unknown_method) {
   calculator::Calculator::Client calculator(*link);
-  EXPECT_STATUS(calculator.Add({.a = 1, .b = 2}, taut::wait).status(), unimplemented, no, unknown_method, "method table");
+  EXPECT_STATUS(calculator.Add({.a = 1, .b = 2}, taut::wait).status(), unimplemented, no, unknown_method,
+                "method table");
 }
 
 // Another version of the schema: the ids decide, not the fingerprint. And bytes that are no message.
@@ -122,7 +128,8 @@ TEST_P(Transport, another_schema_calls_by_id_and_bad_bytes_are_refused_unread) {
   static constexpr rpc::MethodDescription kMethods[] = {
       {.name = "Put", .id = 1, .request_bound = 0, .reply_bound = 0, .request = "desk.Order", .reply = "desk.Ack"},
       {.name = "New", .id = 77, .request_bound = 0, .reply_bound = 0, .request = "desk.Order", .reply = "desk.Ack"}};
-  static constexpr rpc::ServiceDescription kService{.name = "desk.Orders", .fingerprint = 1, .methods = kMethods, .schema = {}};
+  static constexpr rpc::ServiceDescription kService{
+      .name = "desk.Orders", .fingerprint = 1, .methods = kMethods, .schema = {}};
   rpc::Binding& binding = rpc::bind(link->state(), kService);
   const auto call = [&](std::uint32_t method, std::span<const std::byte> bytes) {
     rpc::AnswerBuffer buffer;
@@ -142,8 +149,11 @@ TEST_P(Transport, another_schema_calls_by_id_and_bad_bytes_are_refused_unread) {
 }
 
 TEST_P(Transport, a_timeout_ends_a_call_and_its_late_answer_harms_nobody) {
-  EXPECT_STATUS(orders->Place(order(1, hold), taut::wait(20ms)).status(), deadline_exceeded, maybe, timeout, "no answer within the timeout");
-  orders->Place(order(2, hold), {.timeout = 20ms}).then([this](const Answer<desk::Ack>& ack) { ends.push_back(ack.status()); });
+  EXPECT_STATUS(orders->Place(order(1, hold), taut::wait(20ms)).status(), deadline_exceeded, maybe, timeout,
+                "no answer within the timeout");
+  orders->Place(order(2, hold), {.timeout = 20ms}).then([this](const Answer<desk::Ack>& ack) {
+    ends.push_back(ack.status());
+  });
   poll_until([&] { return ends.size() == 1; });
   EXPECT_STATUS(ends[0], deadline_exceeded, maybe, timeout, "no answer within the timeout");
   EXPECT_TRUE(placed(3, release_all).ok());

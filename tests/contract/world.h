@@ -1,5 +1,5 @@
-// One transport as the contract sees it: a server that can be started, lost and dismissed, and a dispatcher for clients.
-// A later transport adds one World and a line in transport_test.cpp.
+// One transport as the contract sees it: a server that can be started, lost and dismissed, and a dispatcher for
+// clients. A later transport adds one World and a line in transport_test.cpp.
 #pragma once
 
 #include <sched.h>
@@ -29,16 +29,22 @@ class ContractDesk final : public desk::Orders::Service {
   void Place(const desk::Order& order, Reply<desk::Ack> reply) override {
     journal_.enter(order.id());
     switch (order.price()) {
-      case hold: return held_.emplace_back(order.id(), std::move(reply)), void();
+      case hold:
+        return held_.emplace_back(order.id(), std::move(reply)), void();
       case release_all:
         for (auto& [id, held] : held_) held.send({.id = id});
         held_.clear();
         break;
-      case refuse: return reply.refuse(Code::permission_denied, "the desk says no");
-      case drop: return;
-      case throw_up: throw std::runtime_error("the desk fell over");
-      case die: return die_();
-      default: break;
+      case refuse:
+        return reply.refuse(Code::permission_denied, "the desk says no");
+      case drop:
+        return;
+      case throw_up:
+        throw std::runtime_error("the desk fell over");
+      case die:
+        return die_();
+      default:
+        break;
     }
     reply.send({.id = order.id()});
   }
@@ -77,7 +83,10 @@ class World {
 
 class LoopbackWorld final : public World {
  public:
-  LoopbackWorld() : server_(transports(), {.log = silent()}), client_(transports(), {.log = silent()}), bystander_(transports(), {.log = silent()}) {
+  LoopbackWorld()
+      : server_(transports(), {.log = silent()}),
+        client_(transports(), {.log = silent()}),
+        bystander_(transports(), {.log = silent()}) {
     network_.drive(server_);
   }
   void start_server() override {

@@ -24,8 +24,11 @@ enum Wish : std::int32_t { answer, hold, die, die_mid_claim };
 
 desk::OrderInit order(std::uint64_t id, std::int32_t wish = answer) {
   static constexpr std::uint8_t kZeros[8] = {};
-  return {.id = id, .price = wish, .quantity = 1,
-          .party = desk::Party(flatbuffers::span<const std::uint8_t, 8>(kZeros, 8), flatbuffers::span<const std::uint8_t, 4>(kZeros, 4))};
+  return {.id = id,
+          .price = wish,
+          .quantity = 1,
+          .party = desk::Party(flatbuffers::span<const std::uint8_t, 8>(kZeros, 8),
+                               flatbuffers::span<const std::uint8_t, 4>(kZeros, 4))};
 }
 
 struct WishDesk final : desk::Orders::Service {
@@ -108,7 +111,8 @@ TEST_F(BadDays, a_server_killed_while_idle_ran_nothing) {
   ASSERT_TRUE(orders->Place(order(1), taut::wait));
   server.kill();
   EXPECT_STATUS(orders->Place(order(2), taut::wait).status(), unavailable, no, peer_died, "died");
-  EXPECT_STATUS(orders->Place(order(3), taut::wait).status(), unavailable, no, not_connected, "has no server at present");
+  EXPECT_STATUS(orders->Place(order(3), taut::wait).status(), unavailable, no, not_connected,
+                "has no server at present");
 }
 
 TEST_F(BadDays, a_killed_server_that_nobody_reaps_is_dead_all_the_same) {
@@ -142,15 +146,20 @@ TEST_F(BadDays, a_server_killed_between_claiming_and_sending_its_answer_may_have
   ChildProcess server([](ChildProcess::Ready ready) {
     struct Raw final : Service {
       const rpc::ServiceDescription& description() const noexcept override {
-        static constexpr rpc::MethodDescription kMethods[] = {
-            {.name = "Place", .id = 1, .request_bound = 0, .reply_bound = 40, .request = "desk.Order", .reply = "desk.Ack",
-             .serve = [](Service&, rpc::ServedCall& call) {
-               call.taken();
-               rpc::RawReply reply = call.reply();
-               std::memset(reply.claim(40), 0xff, 40);
-               raise(SIGKILL);
-             }}};
-        static constexpr rpc::ServiceDescription kService{.name = "desk.Orders", .fingerprint = 1, .methods = kMethods, .schema = {}};
+        static constexpr rpc::MethodDescription kMethods[] = {{.name = "Place",
+                                                               .id = 1,
+                                                               .request_bound = 0,
+                                                               .reply_bound = 40,
+                                                               .request = "desk.Order",
+                                                               .reply = "desk.Ack",
+                                                               .serve = [](Service&, rpc::ServedCall& call) {
+                                                                 call.taken();
+                                                                 rpc::RawReply reply = call.reply();
+                                                                 std::memset(reply.claim(40), 0xff, 40);
+                                                                 raise(SIGKILL);
+                                                               }}};
+        static constexpr rpc::ServiceDescription kService{
+            .name = "desk.Orders", .fingerprint = 1, .methods = kMethods, .schema = {}};
         return kService;
       }
     } raw;
@@ -163,8 +172,8 @@ TEST_F(BadDays, a_server_killed_between_claiming_and_sending_its_answer_may_have
 
 TEST_F(BadDays, an_answer_sent_before_the_kill_is_an_answer) {
   ChildProcess server = start_desk({.before_entry = {}, .in_handler = {}, .after_answer = [](std::uint64_t id) {
-    if (id == 2) raise(SIGKILL);
-  }});
+                                      if (id == 2) raise(SIGKILL);
+                                    }});
   connect();
   ASSERT_TRUE(orders->Place(order(1), taut::wait));
   EXPECT_TRUE(orders->Place(order(2), taut::wait));
@@ -202,7 +211,8 @@ TEST_F(BadDays, a_server_stopped_past_the_deadline_answers_late_and_is_used_agai
   connect();
   ASSERT_TRUE(orders->Place(order(1), taut::wait));
   server.signal(SIGSTOP);
-  EXPECT_STATUS(orders->Place(order(2), taut::wait(20ms)).status(), deadline_exceeded, maybe, timeout, "no answer within the timeout");
+  EXPECT_STATUS(orders->Place(order(2), taut::wait(20ms)).status(), deadline_exceeded, maybe, timeout,
+                "no answer within the timeout");
   EXPECT_TRUE(link->up()) << "stopped is not dead";
   EXPECT_EQ(end().counters().calls_timed_out.value(), 1u);
   server.signal(SIGCONT);
@@ -218,9 +228,10 @@ TEST_F(BadDays, a_child_of_a_client_is_refused_and_the_parent_goes_on) {
   ASSERT_TRUE(orders->Place(order(1), taut::wait));
   ChildProcess child([this](ChildProcess::Ready) {
     const Status waited = orders->Place(order(2), taut::wait).status();
-    int refusals = waited.code() == Code::failed_precondition && waited.ran() == Ran::no && waited.why() == Why::forked &&
-                   waited.text().find("child of fork()") != std::string_view::npos;
-    orders->Place(order(3)).then([&refusals](const Answer<desk::Ack>& ack) { refusals += ack.status().why() == Why::forked; });
+    int refusals = waited.code() == Code::failed_precondition && waited.ran() == Ran::no &&
+                   waited.why() == Why::forked && waited.text().find("child of fork()") != std::string_view::npos;
+    orders->Place(order(3)).then(
+        [&refusals](const Answer<desk::Ack>& ack) { refusals += ack.status().why() == Why::forked; });
     loop.poll();
     orders.reset();
     link.reset();
@@ -236,8 +247,8 @@ TEST_F(BadDays, a_child_of_a_client_is_refused_and_the_parent_goes_on) {
 }
 
 TEST_F(BadDays, a_server_that_goes_into_the_background_after_listening_is_alive_and_known_to_be) {
-  auto* daemon = static_cast<std::atomic<pid_t>*>(
-      mmap(nullptr, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0));
+  auto* daemon =
+      static_cast<std::atomic<pid_t>*>(mmap(nullptr, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0));
   ChildProcess starter([&](ChildProcess::Ready ready) {
     Dispatcher loop;
     WishDesk desk(journal);

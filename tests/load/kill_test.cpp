@@ -46,7 +46,8 @@ std::function<void(std::uint64_t)> dying(const Death& death, Death::At here) {
 
 void serve_until_death(Journal& journal, const Death& death, ChildProcess::Ready ready) {
   Dispatcher loop;
-  Hooks hooks{dying(death, Death::At::before_entry), dying(death, Death::At::in_handler), dying(death, Death::At::after_answer)};
+  Hooks hooks{dying(death, Death::At::before_entry), dying(death, Death::At::in_handler),
+              dying(death, Death::At::after_answer)};
   if (death.at == Death::At::any_moment) {
     hooks.before_entry = [death, seen = std::uint64_t{0}](std::uint64_t) mutable {
       if (++seen == death.request) die_later(death.after_ns);

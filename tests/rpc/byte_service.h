@@ -54,7 +54,7 @@ class ByteService final : public Service {
 
   std::array<Handler, kMethodCount> on;
   std::array<std::function<void(ServedCall&)>, kMethodCount> instead;  // of all that generated code does
-  std::array<int, kMethodCount> received{};  // requests that came as far as the handler
+  std::array<int, kMethodCount> received{};                            // requests that came as far as the handler
 
   // As the clients see it too.
   static const ServiceDescription& described() noexcept {

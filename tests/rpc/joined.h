@@ -80,7 +80,9 @@ class JoinedWire final : public Wire {
   Counters& counters() noexcept override { return memory_->counters(side_); }
   const ring::SharedWord* halt_word() const noexcept override { return &memory_->halt_word; }
   bool needs_pump() const noexcept override { return side_ == 0 && memory_->turned_in_waits != nullptr; }
-  int pump(Ticks) noexcept override { return memory_->turned_in_waits == nullptr ? 0 : memory_->turned_in_waits->poll(); }
+  int pump(Ticks) noexcept override {
+    return memory_->turned_in_waits == nullptr ? 0 : memory_->turned_in_waits->poll();
+  }
   void close() noexcept override {
     if (memory_->ended.exchange(true) || other_.inbox == nullptr) return;  // whoever closes second tells nobody
     other_.inbox->link_ended(other_.endpoint, agreement().link_id, {Why::peer_closed, "the peer closed the link"});

@@ -21,7 +21,8 @@ TEST(GrantTest, OneCallMoreThanGrantedIsRefusedAndDidNotRun) {
   EXPECT_EQ(held.replies.size(), static_cast<std::size_t>(kGranted));
   while (!held.replies.empty()) answer(held.replies.front(), held.requests.front()), held.take(0);
   pair.settle();
-  for (int i = 0; i != kGranted; ++i) EXPECT_ANSWERED(pair.client().outcomes()[static_cast<std::size_t>(i)], std::to_string(i));
+  for (int i = 0; i != kGranted; ++i)
+    EXPECT_ANSWERED(pair.client().outcomes()[static_cast<std::size_t>(i)], std::to_string(i));
 }
 
 TEST(GrantTest, AWaitOverTheGrantIsRefusedAtOnce) {
@@ -53,7 +54,8 @@ TEST(GrantTest, IsThereForTheCallThatACallbackMakes) {
   int answered = 0;
   for (int i = 0; i != kGranted; ++i) {
     pair.client().call_then(kSmall, "first", {}, [&](const Outcome&) {
-      pair.client().call_then(kSmall, "second", {}, [&](const Outcome& second) { answered += second.status.ok() ? 1 : 0; });
+      pair.client().call_then(kSmall, "second", {},
+                              [&](const Outcome& second) { answered += second.status.ok() ? 1 : 0; });
     });
   }
   pair.settle();
@@ -95,7 +97,9 @@ TEST(RingFullTest, RefusesACallAndLosesNone) {
   // 16 KiB each: the ring of 64 KiB holds three beside what it keeps free.
   const std::string large(16 * 1024 - 32, 'l');
   for (int i = 0; i != 8; ++i) pair.client().call(kSmall, large);
-  pair.service.on[kSmall] = [](std::string_view request, RawReply reply) { answer(reply, std::to_string(request.size())); };
+  pair.service.on[kSmall] = [](std::string_view request, RawReply reply) {
+    answer(reply, std::to_string(request.size()));
+  };
   pair.settle();
   int answered = 0;
   for (const Outcome& outcome : pair.client().outcomes()) {

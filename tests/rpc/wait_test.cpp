@@ -9,9 +9,11 @@ TEST(WaitTest, KeepsAnswersThatArriveBeforeItsOwnForTheNextPoll) {
   pair.server_turns_in_waits();
   for (int i = 0; i != 10; ++i) pair.client().call(kSmall, std::to_string(i));
   EXPECT_ANSWERED(pair.client().wait(kSmall, "waited"), "waited");
-  for (const Outcome& outcome : pair.client().outcomes()) EXPECT_FALSE(outcome.ended()) << "no callback runs inside a wait";
+  for (const Outcome& outcome : pair.client().outcomes())
+    EXPECT_FALSE(outcome.ended()) << "no callback runs inside a wait";
   EXPECT_GT(pair.caller().poll(), 0);
-  for (int i = 0; i != 10; ++i) EXPECT_ANSWERED(pair.client().outcomes()[static_cast<std::size_t>(i)], std::to_string(i));
+  for (int i = 0; i != 10; ++i)
+    EXPECT_ANSWERED(pair.client().outcomes()[static_cast<std::size_t>(i)], std::to_string(i));
 }
 
 TEST(WaitTest, LeavesAnswersThatArriveBehindItsOwn) {
@@ -93,7 +95,9 @@ TEST(WaitTest, AloneNeedsNoPoll) {
 TEST(WaitTest, ReturnsTheHandlersRefusal) {
   Pair pair;
   pair.server_turns_in_waits();
-  pair.service.on[kSmall] = [](std::string_view, RawReply reply) { reply.refuse(Code::permission_denied, Why::none, "not you"); };
+  pair.service.on[kSmall] = [](std::string_view, RawReply reply) {
+    reply.refuse(Code::permission_denied, Why::none, "not you");
+  };
   const Outcome outcome = pair.client().wait(kSmall);
   EXPECT_ENDED(outcome, Code::permission_denied, Ran::yes, Why::none);
   EXPECT_EQ(outcome.status.text(), "not you");
@@ -124,8 +128,10 @@ TEST(WaitTest, ForeverOutlastsTheDefault) {
   const Ticks start = pair.ticks;
   // Answers its call once ten seconds have passed.
   std::function<void()> look = [&] {
-    if (!held.replies.empty() && pair.ticks - start > 10'000'000'000) answer(held.replies.front(), "after ten seconds"), held.take(0);
-    else EXPECT_TRUE(pair.server().post([&] { look(); }));
+    if (!held.replies.empty() && pair.ticks - start > 10'000'000'000)
+      answer(held.replies.front(), "after ten seconds"), held.take(0);
+    else
+      EXPECT_TRUE(pair.server().post([&] { look(); }));
   };
   look();
   EXPECT_ANSWERED(pair.client().wait(kSmall, "x", wait(forever)), "after ten seconds");
@@ -170,7 +176,8 @@ TEST(WaitTest, InsideACallbackIsRefusedBeforeAnythingIsSent) {
 TEST(WaitTest, InsideTheCallbackOfARefusedCallIsRefusedToo) {
   Pair pair;
   Outcome inside;
-  pair.client().call_then(kSmall, std::string(1 << 20, 'x'), {}, [&](const Outcome&) { inside = pair.client().wait(kSmall); });
+  pair.client().call_then(kSmall, std::string(1 << 20, 'x'), {},
+                          [&](const Outcome&) { inside = pair.client().wait(kSmall); });
   pair.settle();
   EXPECT_ENDED(inside, Code::failed_precondition, Ran::no, Why::inside_handler);
 }

@@ -47,7 +47,8 @@ TEST(TAUT_SUITE, no_call_allocates_on_either_side) {
     loop.run();
     _exit(0);
   }
-  while (!shared.ready.load(std::memory_order_acquire)) {}
+  while (!shared.ready.load(std::memory_order_acquire)) {
+  }
   auto link = taut::connect("shm://allocations");
   ASSERT_TRUE(link) << link.error();
   desk::Orders::Client orders{*link};

@@ -23,7 +23,7 @@ struct Desk final : desk::Orders::Service {
 
 struct Shared {
   std::atomic<bool> ready{false};
-  std::atomic<std::uint64_t> allocations{0};   // of the server
+  std::atomic<std::uint64_t> allocations{0};  // of the server
 };
 
 inline Shared& shared_memory() {

@@ -67,7 +67,8 @@ TEST(TAUT_SUITE, none_with_the_control_plane_on_its_own_thread) {
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     _exit(serve(shared));
   }
-  while (!shared.ready.load(std::memory_order_acquire)) {}
+  while (!shared.ready.load(std::memory_order_acquire)) {
+  }
   const pid_t client = fork();
   if (client == 0) {
     prctl(PR_SET_PDEATHSIG, SIGKILL);

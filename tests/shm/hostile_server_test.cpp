@@ -140,7 +140,8 @@ TEST_F(HostileServer, is_found_out_by_its_descriptors) {
 
   auto unsealed = memory::create_memory_file("forged", link_segment_bytes({65536, 8192}));
   ASSERT_TRUE(unsealed);
-  EXPECT_THAT(replaced(0, *std::move(unsealed)), HasSubstr("the server's segment has the seals "));  // kernels may add one of their own
+  EXPECT_THAT(replaced(0, *std::move(unsealed)),
+              HasSubstr("the server's segment has the seals "));  // kernels may add one of their own
   auto page = memory::ControlPage::create("forged");
   ASSERT_TRUE(page);
   EXPECT_THAT(replaced(1, Descriptor(fcntl(page->fd(), F_DUPFD_CLOEXEC, 0))),

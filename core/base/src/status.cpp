@@ -7,17 +7,36 @@ namespace taut {
 namespace {
 
 constexpr std::array<std::string_view, kCodeCount> kCodeNames = {
-    "ok",           "cancelled",         "unknown",           "invalid_argument",    "deadline_exceeded", "not_found",
-    "already_exists", "permission_denied", "resource_exhausted", "failed_precondition", "aborted",           "out_of_range",
-    "unimplemented", "internal",          "unavailable",       "data_loss",           "unauthenticated"};
+    "ok",        "cancelled",      "unknown",           "invalid_argument",   "deadline_exceeded",
+    "not_found", "already_exists", "permission_denied", "resource_exhausted", "failed_precondition",
+    "aborted",   "out_of_range",   "unimplemented",     "internal",           "unavailable",
+    "data_loss", "unauthenticated"};
 
 constexpr std::array<std::string_view, kRanCount> kRanNames = {"no", "maybe", "yes"};
 
-constexpr std::array<std::string_view, static_cast<std::size_t>(Why::count_)> kWhyNames = {
-    "none",        "ring_full",      "calls_in_flight", "reply_room",  "too_big",      "timeout",
-    "expired_in_queue", "peer_died",  "peer_violation",  "peer_closed", "link_closed",  "not_connected",
-    "halted",      "draining",       "unknown_method",  "schema_mismatch", "bad_message", "reply_dropped",
-    "handler_threw", "wrong_thread", "inside_handler",  "open_claim",  "forked"};
+constexpr std::array<std::string_view, static_cast<std::size_t>(Why::count_)> kWhyNames = {"none",
+                                                                                           "ring_full",
+                                                                                           "calls_in_flight",
+                                                                                           "reply_room",
+                                                                                           "too_big",
+                                                                                           "timeout",
+                                                                                           "expired_in_queue",
+                                                                                           "peer_died",
+                                                                                           "peer_violation",
+                                                                                           "peer_closed",
+                                                                                           "link_closed",
+                                                                                           "not_connected",
+                                                                                           "halted",
+                                                                                           "draining",
+                                                                                           "unknown_method",
+                                                                                           "schema_mismatch",
+                                                                                           "bad_message",
+                                                                                           "reply_dropped",
+                                                                                           "handler_threw",
+                                                                                           "wrong_thread",
+                                                                                           "inside_handler",
+                                                                                           "open_claim",
+                                                                                           "forked"};
 
 template <class Names, class Enum>
 std::string_view name_of(const Names& names, Enum value) noexcept {

@@ -1,5 +1,5 @@
-// Room for answers, promised when a request is admitted (docs/design.md, "Space"). One line per granted call is reserved
-// from the start; a longer bound is reserved at admission and given back when the answer was sent.
+// Room for answers, promised when a request is admitted (docs/design.md, "Space"). One line per granted call is
+// reserved from the start; a longer bound is reserved at admission and given back when the answer was sent.
 //
 // I8  free >= sum + largest after each admission and each ordinary claim, where sum = 64 x granted + extra.
 #pragma once

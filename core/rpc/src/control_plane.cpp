@@ -103,7 +103,8 @@ int ControlPlane::poll(Nanoseconds wait) {
   if (!timers_.empty()) {
     const auto by_time = [](const Timer& a, const Timer& b) { return a.when < b.when; };
     const auto next = std::min_element(timers_.begin(), timers_.end(), by_time)->when;
-    wait = std::min(wait, std::max(Nanoseconds{0}, Nanoseconds{next - SteadyClock::now()}));
+    const auto now = SteadyClock::now();
+    wait = next <= now ? Nanoseconds{0} : std::min(wait, Nanoseconds{next - now});
   }
   std::array<epoll_event, kEventsPerPoll> events;
   const int ready = wait_for_events(events.data(), kEventsPerPoll, wait);

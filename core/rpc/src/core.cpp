@@ -34,13 +34,16 @@ int Core::poll(int budget) noexcept {
   }
   if (!pumped_.empty()) pump();
   int done = 0;
-  if (turn.from_outside.load(std::memory_order_relaxed) != 0) [[unlikely]] done = take_from_outside(budget);
+  if (turn.from_outside.load(std::memory_order_relaxed) != 0) [[unlikely]]
+    done = take_from_outside(budget);
   turn.inside = true;
   // One unit is kept for the cold links: hot ones that fill every turn would else keep them waiting for ever.
   const int kept = !cold_.empty() && budget > 1 ? 1 : 0;
   done += poll_links(budget - done - kept);
-  if (!cold_.empty() && done < budget) [[unlikely]] done += poll_cold(budget - done);
-  if (!turn.finished.empty()) [[unlikely]] done += run_finished();
+  if (!cold_.empty() && done < budget) [[unlikely]]
+    done += poll_cold(budget - done);
+  if (!turn.finished.empty()) [[unlikely]]
+    done += run_finished();
   while (LinkEnd* end = turn.first_due) {
     turn.first_due = end->next_due;
     end->end_turn();
@@ -52,8 +55,10 @@ int Core::poll(int budget) noexcept {
     turn.unstamped = 0;
     turn.now = turn.clock.now();
   }
-  if (turn.now >= turn.earliest_deadline) [[unlikely]] expire_calls();
-  if (turn.now >= next_control_) [[unlikely]] control_turn(0ns);
+  if (turn.now >= turn.earliest_deadline) [[unlikely]]
+    expire_calls();
+  if (turn.now >= next_control_) [[unlikely]]
+    control_turn(0ns);
   return done;
 }
 
@@ -182,7 +187,8 @@ bool Core::post(Posted& posted) noexcept {
 
 // Behind what came from outside.
 void Core::wake() noexcept {
-  // sync(post): pairs with the fence in sleep_until_rung(): either this side sees the sleeper or the sleeper sees what came.
+  // sync(post): pairs with the fence in sleep_until_rung(): either this side sees the sleeper or the sleeper sees what
+  // came.
   std::atomic_thread_fence(std::memory_order_seq_cst);
   if (asleep_.load(std::memory_order_relaxed)) control_->wake();
 }
@@ -258,14 +264,16 @@ void Core::sleep_until_rung() noexcept {
 
 void Core::rest_in_wait(LinkEnd& end, Nanoseconds idle_for, Ticks deadline) noexcept {
   if (options_.idle == Idle::spin) return;
-  if (options_.idle == Idle::spin_then_yield || idle_for < kYieldFor || own_control_ == nullptr || end.wire().needs_pump()) {
+  if (options_.idle == Idle::spin_then_yield || idle_for < kYieldFor || own_control_ == nullptr ||
+      end.wire().needs_pump()) {
     sched_yield();
     return;
   }
   OwnBoard board{&board_->state()};
   ring::announce_sleep(board, 0);
   if (!end.waiting()) {
-    const Nanoseconds left = deadline == kNever ? kSleepMax : turn_->clock.to_duration(deadline - std::min(deadline, turn_->now));
+    const Nanoseconds left =
+        deadline == kNever ? kSleepMax : turn_->clock.to_duration(deadline - std::min(deadline, turn_->now));
     control_turn(std::min(kSleepMax, left));
   }
   ring::announce_awake(board, 0);

@@ -68,10 +68,23 @@ class Core final : public Inbox, public std::enable_shared_from_this<Core> {
     std::shared_ptr<const ServedMethods> methods;
     std::unique_ptr<Acceptor> acceptor;
   };
-  struct LinkUp { std::uint64_t endpoint; std::unique_ptr<Wire> wire; };
-  struct LinkDown { std::uint64_t endpoint; std::uint64_t link_id; LinkEnded ended; };
-  struct ConnectFailed { std::uint64_t endpoint; Error error; };
-  struct Logged { Severity severity; std::string text; };
+  struct LinkUp {
+    std::uint64_t endpoint;
+    std::unique_ptr<Wire> wire;
+  };
+  struct LinkDown {
+    std::uint64_t endpoint;
+    std::uint64_t link_id;
+    LinkEnded ended;
+  };
+  struct ConnectFailed {
+    std::uint64_t endpoint;
+    Error error;
+  };
+  struct Logged {
+    Severity severity;
+    std::string text;
+  };
   using Event = std::variant<LinkUp, LinkDown, ConnectFailed, Logged>;
 
   bool may_poll() noexcept;
@@ -112,12 +125,12 @@ class Core final : public Inbox, public std::enable_shared_from_this<Core> {
   Ticks next_control_ = 0;
 
   std::vector<std::unique_ptr<LinkEnd>> ends_;
-  std::vector<LinkEnd*> hot_;    // polled every turn
-  std::vector<LinkEnd*> cold_;   // a few every turn
+  std::vector<LinkEnd*> hot_;   // polled every turn
+  std::vector<LinkEnd*> cold_;  // a few every turn
   std::size_t next_hot_ = 0;
   std::size_t next_cold_ = 0;
   std::vector<Turn::Finished> running_finished_;
-  std::vector<LinkEnd*> pumped_; // whose transport moves records itself
+  std::vector<LinkEnd*> pumped_;  // whose transport moves records itself
   bool some_ended_ = false;
   bool any_news_ = false;
   std::vector<std::unique_ptr<LinkEnd>> husks_;  // ended, but somebody still holds a Reply of theirs
@@ -132,7 +145,7 @@ class Core final : public Inbox, public std::enable_shared_from_this<Core> {
   std::mutex posts_mutex_;
   std::vector<Posted> posts_;
   std::vector<Posted> running_posts_;
-  std::size_t next_post_ = 0;  // of running_posts_
+  std::size_t next_post_ = 0;        // of running_posts_
   std::atomic<bool> asleep_{false};  // in epoll: a post must wake it
 };
 

@@ -87,7 +87,8 @@ namespace {
 
 Error unknown_scheme(const Url& url, const std::vector<std::unique_ptr<Transport>>& transports) {
   std::string known;
-  for (const auto& transport : transports) known += (known.empty() ? "" : ", ") + std::string(transport->scheme()) + "://";
+  for (const auto& transport : transports)
+    known += (known.empty() ? "" : ", ") + std::string(transport->scheme()) + "://";
   return make_error(Code::invalid_argument, 0, "use one of: " + known, "no transport is called '%s' in %s",
                     url.scheme.c_str(), url.name().c_str());
 }
@@ -110,8 +111,8 @@ Result<Listener> Core::serve(std::string_view text, std::span<Service* const> se
   const std::uint64_t endpoint = next_endpoint_++;
   Served served{std::make_unique<MethodTable>(std::move(*table)),
                 std::make_shared<const ServedMethods>(services, limits->reply_bytes_max), nullptr};
-  const ListenContext context{endpoint,      *control_,               *this,   board_->fd(),
-                              *served.table, std::move(descriptions), *limits, turn_->clock};
+  const ListenContext context{endpoint, *control_,   *this, board_->fd(), *served.table, std::move(descriptions),
+                              *limits,  turn_->clock};
   std::optional<Result<std::unique_ptr<Acceptor>>> acceptor;
   control_->perform([&] { acceptor.emplace(transport->listen(*url, context)); });
   if (!*acceptor) return acceptor->error();
@@ -212,7 +213,8 @@ void Core::happened(LinkUp& up) {
     // A call is still being written into the ring that went: sent now, it must not end up in the new one.
     return deliver(LinkUp{up.endpoint, std::move(up.wire)});
   }
-  auto end = std::make_unique<LinkEnd>(turn_, std::move(up.wire), served != served_.end() ? served->second.methods : nullptr);
+  auto end =
+      std::make_unique<LinkEnd>(turn_, std::move(up.wire), served != served_.end() ? served->second.methods : nullptr);
   end->endpoint = up.endpoint;
   hot_.push_back(end.get());
   if (end->wire().needs_pump()) pumped_.push_back(end.get());
@@ -248,7 +250,8 @@ void Core::end_link(LinkEnd& end, LinkEnded ended) noexcept {
     turn_->log(Severity::warning, "closing a link to process " + std::to_string(end.wire().agreement().peer_pid) +
                                       ", which broke the rules: " + ended.text);
   }
-  if (ended.why == Why::link_closed && forked()) ended = {Why::forked, "the link belongs to the parent of this process"};
+  if (ended.why == Why::link_closed && forked())
+    ended = {Why::forked, "the link belongs to the parent of this process"};
   end.ended = std::make_shared<LinkEnded>(std::move(ended));
   std::erase(hot_, &end);
   std::erase(cold_, &end);

@@ -47,11 +47,13 @@ void dress_thread(const DispatcherOptions& options, const LogCallback& log) {
     CPU_ZERO(&set);
     CPU_SET(*options.cpu, &set);
     if (sched_setaffinity(0, sizeof set, &set) != 0) {
-      log(Severity::warning, "cannot pin to processor " + std::to_string(*options.cpu) + "; the thread stays where it is");
+      log(Severity::warning,
+          "cannot pin to processor " + std::to_string(*options.cpu) + "; the thread stays where it is");
     }
   }
   if (options.idle == Idle::spin && std::thread::hardware_concurrency() < 2) {
-    log(Severity::warning, "a dispatcher that spins on a machine with one processor starves its peers; use Idle::adaptive");
+    log(Severity::warning,
+        "a dispatcher that spins on a machine with one processor starves its peers; use Idle::adaptive");
   }
 }
 

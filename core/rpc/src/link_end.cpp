@@ -77,8 +77,8 @@ LinkEnd::LinkEnd(std::shared_ptr<Turn> turn, std::unique_ptr<Wire> wire, std::sh
               wire_->agreement().calls_in_max, wire_->agreement().calls_out_max}},
       pending_(lanes_[0].calls_max + lanes_[1].calls_max),
       requests_(this, served_ == nullptr ? 0 : lanes_[0].admission.granted() + lanes_[1].admission.granted()) {
-  may_sleep_ = peer_board_ != nullptr &&
-               (peer_board_->load(std::memory_order_relaxed) & ring::board::never_sleeps) == 0;
+  may_sleep_ =
+      peer_board_ != nullptr && (peer_board_->load(std::memory_order_relaxed) & ring::board::never_sleeps) == 0;
   if (copies_all_) large_copy_.reset(new (std::align_val_t{ring::kStep}) std::byte[lanes_[0].in.ring_bytes() / 4]);
 }
 
@@ -94,10 +94,12 @@ int LinkEnd::poll(int budget) noexcept {
   LaneEnd& urgent = lanes_[1];
   if (const Record record = urgent.in.next()) return poll_records(urgent, record, budget);
   if (const Record record = normal.in.next()) return poll_records(normal, record, budget);
-  if (any_kept_) [[unlikely]] return poll_records(normal, {}, budget);
+  if (any_kept_) [[unlikely]]
+    return poll_records(normal, {}, budget);
   urgent.in.idle();
   normal.in.idle();
-  if (urgent.in.violated() | normal.in.violated()) [[unlikely]] broke("a record of impossible size, kind or place");
+  if (urgent.in.violated() | normal.in.violated()) [[unlikely]]
+    broke("a record of impossible size, kind or place");
   return 0;
 }
 
@@ -111,7 +113,8 @@ int LinkEnd::poll(int budget) noexcept {
 [[gnu::flatten]] int LinkEnd::poll_records(LaneEnd& first_lane, Record record, int budget) noexcept {
   LaneEnd& normal = lanes_[0];
   LaneEnd& urgent = lanes_[1];
-  if (normal.claim_open | urgent.claim_open) [[unlikely]] return refuse_poll(first_lane, record);
+  if (normal.claim_open | urgent.claim_open) [[unlikely]]
+    return refuse_poll(first_lane, record);
   if (several_) {
     normal.out.begin_batch();
     batching_ = true;
@@ -148,7 +151,8 @@ int LinkEnd::poll(int budget) noexcept {
     any_kept_ = true;
   }
   if (!std::exchange(claim_reported_, true)) {
-    turn_->log(Severity::error, "poll() with an open claim: send it or let it go first; the link is not polled until then");
+    turn_->log(Severity::error,
+               "poll() with an open claim: send it or let it go first; the link is not polled until then");
   }
   return 0;
 }
@@ -204,7 +208,8 @@ bool LinkEnd::waiting() const noexcept {
 
 [[gnu::always_inline]] inline void LinkEnd::handle(LaneEnd& lane, Record record) noexcept {
   const u32 bytes = record.head.bytes();
-  if (bytes > kCopyMax) [[unlikely]] return handle_in_place(lane, record);
+  if (bytes > kCopyMax) [[unlikely]]
+    return handle_in_place(lane, record);
   alignas(64) std::byte copy[kCopyMax];
   memory::opaque_copy(copy, lane.in.bytes(record), ring::up(bytes));
   lane.in.release(record.end);  // copied, so its room is free at once
@@ -237,11 +242,13 @@ bool LinkEnd::waiting() const noexcept {
                                                  const std::byte* bytes) noexcept {
   const Kind kind = record.head.kind();
   if (kind == Kind::request) {
-    if (record.head.bytes() < sizeof(ring::RequestHeader)) [[unlikely]] return broke("a request that is shorter than its header");
+    if (record.head.bytes() < sizeof(ring::RequestHeader)) [[unlikely]]
+      return broke("a request that is shorter than its header");
     serve(lane, record, header,
           {bytes + sizeof(ring::RequestHeader), record.head.bytes() - sizeof(ring::RequestHeader)});
   } else if (kind == Kind::reply) {
-    finish(lane, record.head, header, {bytes + sizeof(ring::ReplyHeader), record.head.bytes() - sizeof(ring::ReplyHeader)});
+    finish(lane, record.head, header,
+           {bytes + sizeof(ring::ReplyHeader), record.head.bytes() - sizeof(ring::ReplyHeader)});
   } else if ((record.head.kind_byte() & ring::kKindMayBeSkipped) == 0) {
     broke("a record of kind %lu, which was not agreed", record.head.kind_byte());
   }
@@ -257,7 +264,8 @@ void LinkEnd::serve(LaneEnd& lane, Record record, const std::byte* header_bytes,
     return broke("a request for method %lu of %lu", method_index, served_ == nullptr ? 0 : served_->count());
   }
   if ((record.head.flags() & ~ring::flag::taken_wanted) != 0 || header.extensions != 0) [[unlikely]] {
-    return broke("a request with flags %lu and extensions %lu, which were not agreed", record.head.flags(), header.extensions);
+    return broke("a request with flags %lu and extensions %lu, which were not agreed", record.head.flags(),
+                 header.extensions);
   }
   if (!lane.admission.enter()) [[unlikely]] {
     lane.admission.leave(ring::kStep);  // nobody holds a Reply for it
@@ -310,18 +318,23 @@ void LinkEnd::serve(LaneEnd& lane, Record record, const std::byte* header_bytes,
   const auto code = static_cast<u8>(detail);
   const auto ran = static_cast<u8>(detail >> 8) & 3;
   const auto why = static_cast<u8>(detail >> 10);
-  const std::string_view text(reinterpret_cast<const char*>(payload.data()), std::min<std::size_t>(payload.size(), kStatusTextMax));
-  return {code != 0 && code < kCodeCount ? static_cast<Code>(code) : Code::unknown, ran < static_cast<int>(kRanCount) ? static_cast<Ran>(ran) : Ran::maybe,
+  const std::string_view text(reinterpret_cast<const char*>(payload.data()),
+                              std::min<std::size_t>(payload.size(), kStatusTextMax));
+  return {code != 0 && code < kCodeCount ? static_cast<Code>(code) : Code::unknown,
+          ran < static_cast<int>(kRanCount) ? static_cast<Ran>(ran) : Ran::maybe,
           why < static_cast<u8>(Why::count_) ? static_cast<Why>(why) : Why::none, text};
 }
 
-void LinkEnd::finish(LaneEnd& lane, Head head, const std::byte* header_bytes, std::span<const std::byte> payload) noexcept {
+void LinkEnd::finish(LaneEnd& lane, Head head, const std::byte* header_bytes,
+                     std::span<const std::byte> payload) noexcept {
   u64 call;
   std::memcpy(&call, header_bytes + offsetof(ring::ReplyHeader, call), sizeof call);
-  if (lane.calls_open == 0) [[unlikely]] return broke("an answer to a call that nobody made");
+  if (lane.calls_open == 0) [[unlikely]]
+    return broke("an answer to a call that nobody made");
   --lane.calls_open;
   PendingTable::Row* row = pending_.find(call);
-  if (row == nullptr) [[unlikely]] return late_answer(lane);
+  if (row == nullptr) [[unlikely]]
+    return late_answer(lane);
   counters_.answers_received.add();
   if (is_plain_answer(head)) [[likely]] {
     run_callback(*row, {Status{}, payload});
@@ -376,16 +389,21 @@ inline void LinkEnd::run_callback(PendingTable::Row& row, const RawAnswer& answe
 
 [[gnu::always_inline]] inline CallRoom LinkEnd::claim_request(Lane lane_name, u32 payload_bytes) noexcept {
   LaneEnd& lane = lane_of(lane_name);
-  if (lane.claim_open) [[unlikely]] return {nullptr, 0, Why::open_claim};
-  if (lane.calls_open >= lane.calls_max) [[unlikely]] return {nullptr, 0, Why::calls_in_flight};
-  if (halt_word_->load(std::memory_order_relaxed) != 0) [[unlikely]] return {nullptr, 0, Why::halted};
+  if (lane.claim_open) [[unlikely]]
+    return {nullptr, 0, Why::open_claim};
+  if (lane.calls_open >= lane.calls_max) [[unlikely]]
+    return {nullptr, 0, Why::calls_in_flight};
+  if (halt_word_->load(std::memory_order_relaxed) != 0) [[unlikely]]
+    return {nullptr, 0, Why::halted};
   const u32 bytes = sizeof(ring::RequestHeader) + payload_bytes;
-  if (payload_bytes >= lane.out.ring_bytes()) [[unlikely]] return {nullptr, 0, Why::too_big};
+  if (payload_bytes >= lane.out.ring_bytes()) [[unlikely]]
+    return {nullptr, 0, Why::too_big};
   if (!lane.claim_record(bytes, lane.admission.reserve())) [[unlikely]] {
     if (lane.claim.refusal == ring::Refusal::violation) broke("an impossible `released` position");
-    return {nullptr, 0, lane.claim.refusal == ring::Refusal::too_big ? Why::too_big
-                        : lane.claim.refusal == ring::Refusal::full  ? Why::ring_full
-                                                                     : Why::peer_violation};
+    return {nullptr, 0,
+            lane.claim.refusal == ring::Refusal::too_big ? Why::too_big
+            : lane.claim.refusal == ring::Refusal::full  ? Why::ring_full
+                                                         : Why::peer_violation};
   }
   claim_reported_ = false;
   lane.claim_staged = lane.claim.room <= kCopyMax && !lane.out.unseen();
@@ -393,13 +411,14 @@ inline void LinkEnd::run_callback(PendingTable::Row& row, const RawAnswer& answe
   return {record + sizeof(ring::RequestHeader), lane.claim.room - u32{sizeof(ring::RequestHeader)}, Why::none};
 }
 
-[[gnu::always_inline]] inline PendingTable::Row* LinkEnd::send_request(Lane lane_name, u16 method, u32 payload_bytes, u32 budget,
-                                                                       Ticks timeout) noexcept {
+[[gnu::always_inline]] inline PendingTable::Row* LinkEnd::send_request(Lane lane_name, u16 method, u32 payload_bytes,
+                                                                       u32 budget, Ticks timeout) noexcept {
   LaneEnd& lane = lane_of(lane_name);
   lane.claim_open = false;
   const Ticks stamp = turn_->stamp();  // first: it takes a while, and is needed last
   PendingTable::Row* row = pending_.open();
-  if (row == nullptr) [[unlikely]] return nullptr;
+  if (row == nullptr) [[unlikely]]
+    return nullptr;
   const Head head = Head::make(u32{sizeof(ring::RequestHeader)} + payload_bytes, Kind::request, 0, method);
   const u64 rest = budget;  // credit and extensions are 0
   if (lane.claim_staged) {
@@ -431,15 +450,18 @@ LinkEnd::Found LinkEnd::look_for(u64 call, Status& status, AnswerBuffer& buffer)
       any_kept_ = true;
     }
     lane.in.idle();
-    if (lane.in.violated()) [[unlikely]] broke("a record of impossible size, kind or place");
+    if (lane.in.violated()) [[unlikely]]
+      broke("a record of impossible size, kind or place");
   }
   return any ? Found::something : Found::nothing;
 }
 
 // Copies what is looked at to the buffer: a small record whole, the first line of others.
-[[gnu::always_inline]] inline bool LinkEnd::is_answer_to(LaneEnd& lane, Record record, u64 call, AnswerBuffer& buffer) noexcept {
+[[gnu::always_inline]] inline bool LinkEnd::is_answer_to(LaneEnd& lane, Record record, u64 call,
+                                                         AnswerBuffer& buffer) noexcept {
   static_assert(AnswerBuffer::kRecordBytes == kCopyMax);
-  if (record.head.kind() != Kind::reply) [[unlikely]] return false;
+  if (record.head.kind() != Kind::reply) [[unlikely]]
+    return false;
   const u32 bytes = record.head.bytes();
   memory::opaque_copy(buffer.record(), lane.in.bytes(record), bytes <= kCopyMax ? ring::up(bytes) : ring::kStep);
   u64 id;
@@ -450,7 +472,8 @@ LinkEnd::Found LinkEnd::look_for(u64 call, Status& status, AnswerBuffer& buffer)
 [[gnu::always_inline]] inline void LinkEnd::take_answer(LaneEnd& lane, Record record, u64 call, Status& status,
                                                         AnswerBuffer& buffer) noexcept {
   PendingTable::Row* row = pending_.find(call);
-  if (row == nullptr || lane.calls_open == 0) [[unlikely]] return broke("an answer given twice");
+  if (row == nullptr || lane.calls_open == 0) [[unlikely]]
+    return broke("an answer given twice");
   const u32 bytes = record.head.bytes() - u32{sizeof(ring::ReplyHeader)};
   if (is_plain_answer(record.head)) [[likely]] {
     std::byte* const payload = buffer.resize(bytes);
@@ -460,7 +483,8 @@ LinkEnd::Found LinkEnd::look_for(u64 call, Status& status, AnswerBuffer& buffer)
   } else if (record.head.flags() != ring::flag::your_id) {
     return broke("an answer with flags %lu, which were not agreed", record.head.flags());
   } else {
-    const u32 copied = std::min<u32>(bytes, (record.head.bytes() <= kCopyMax ? kCopyMax : ring::kStep) - sizeof(ring::ReplyHeader));
+    const u32 copied =
+        std::min<u32>(bytes, (record.head.bytes() <= kCopyMax ? kCopyMax : ring::kStep) - sizeof(ring::ReplyHeader));
     status = read_status(record.head, {buffer.record() + sizeof(ring::ReplyHeader), copied});
   }
   row->call = 0;
@@ -509,7 +533,8 @@ Ticks LinkEnd::expire(Ticks now) noexcept {
     }
     counters_.calls_timed_out.add();
     ++lane_of(row.lane).calls_abandoned;
-    run_callback(row, {Status(Code::deadline_exceeded, verdict(row, false), Why::timeout, "no answer within the timeout"), {}});
+    run_callback(
+        row, {Status(Code::deadline_exceeded, verdict(row, false), Why::timeout, "no answer within the timeout"), {}});
   });
   return next;
 }

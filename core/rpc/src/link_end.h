@@ -52,7 +52,8 @@ class LinkEnd {
   void ring_if_asleep() noexcept;
   // Returns at once when there is a record, else after `looks` looks.
   void watch(int looks) const noexcept {
-    while (looks-- > 0 && !(lanes_[0].in.waiting() | lanes_[1].in.waiting())) {}
+    while (looks-- > 0 && !(lanes_[0].in.waiting() | lanes_[1].in.waiting())) {
+    }
   }
   // Is there anything to read? For a dispatcher about to sleep, behind the fence of announce_sleep().
   [[nodiscard]] bool waiting() const noexcept;
@@ -62,7 +63,9 @@ class LinkEnd {
   void drop_request(ring::Lane lane) noexcept { lane_of(lane).claim_open = false; }
   void drop_requests() noexcept { lanes_[0].claim_open = lanes_[1].claim_open = false; }
   // Is a call being written? Not asked of an end that serves: its answers may be claimed for ever.
-  [[nodiscard]] bool claim_open() const noexcept { return served_ == nullptr && (lanes_[0].claim_open || lanes_[1].claim_open); }
+  [[nodiscard]] bool claim_open() const noexcept {
+    return served_ == nullptr && (lanes_[0].claim_open || lanes_[1].claim_open);
+  }
   // Sends what was claimed; `stamp + timeout` is when the call ends without an answer. Null: no row is free.
   PendingTable::Row* send_request(ring::Lane lane, ring::u16 method, ring::u32 payload_bytes, ring::u32 budget,
                                   Ticks timeout) noexcept;
@@ -113,7 +116,7 @@ class LinkEnd {
     ring::Taken* taken;
     const ring::Taken* peer_taken;
     Admission admission;
-    ring::u32 calls_open = 0;   // grants in use: they come back when the answer is released
+    ring::u32 calls_open = 0;  // grants in use: they come back when the answer is released
     ring::u32 calls_max;
     ring::u32 calls_abandoned = 0;  // of calls_open: ended here, but their answers have not come
     bool claim_open = false;
@@ -145,8 +148,10 @@ class LinkEnd {
   int poll_records(LaneEnd& first_lane, ring::Record record, int budget) noexcept;
   int refuse_poll(LaneEnd& lane, ring::Record record) noexcept;
   int poll_kept() noexcept;
-  [[nodiscard]] bool is_answer_to(LaneEnd& lane, ring::Record record, std::uint64_t call, AnswerBuffer& buffer) noexcept;
-  void take_answer(LaneEnd& lane, ring::Record record, std::uint64_t call, Status& status, AnswerBuffer& buffer) noexcept;
+  [[nodiscard]] bool is_answer_to(LaneEnd& lane, ring::Record record, std::uint64_t call,
+                                  AnswerBuffer& buffer) noexcept;
+  void take_answer(LaneEnd& lane, ring::Record record, std::uint64_t call, Status& status,
+                   AnswerBuffer& buffer) noexcept;
   void late_answer(LaneEnd& lane) noexcept;
   void run_callback(PendingTable::Row& row, const RawAnswer& answer) noexcept;
   [[nodiscard]] Status read_status(ring::Head head, std::span<const std::byte> payload) const noexcept;
@@ -174,7 +179,7 @@ class LinkEnd {
   bool copies_all_ = false;
   bool due_ = false;
   bool batching_ = false;
-  bool several_ = false;   // the last turn found several records: what this one sends is committed together
+  bool several_ = false;  // the last turn found several records: what this one sends is committed together
   bool any_kept_ = false;
   bool closed_ = false;
   bool broken_ = false;

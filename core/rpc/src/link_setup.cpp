@@ -35,7 +35,8 @@ void LinkState::stop_connecting() {
 }
 
 void LinkState::attempt_after(Nanoseconds delay) {
-  core_->control().perform([this, delay] { core_->control().call_at(std::chrono::steady_clock::now() + delay, *this); });
+  core_->control().perform(
+      [this, delay] { core_->control().call_at(std::chrono::steady_clock::now() + delay, *this); });
 }
 
 void LinkState::start(std::unique_ptr<Connector> connector) {
@@ -54,7 +55,8 @@ Binding& LinkState::bind(const ServiceDescription& service) {
 
 // Finds the peer's index of each method by the service's name and the method's id.
 void LinkState::fill(Binding& binding) const {
-  const ServiceEntry* peer = end_ == nullptr ? nullptr : end_->wire().agreement().peer_methods.find(binding.service.name);
+  const ServiceEntry* peer =
+      end_ == nullptr ? nullptr : end_->wire().agreement().peer_methods.find(binding.service.name);
   for (std::size_t i = 0; i < binding.methods.size(); ++i) {
     const MethodDescription& method = binding.service.methods[i];
     BoundMethod& bound = binding.methods[i];
@@ -62,7 +64,7 @@ void LinkState::fill(Binding& binding) const {
     bound.lane = method.urgent ? ring::Lane::urgent : ring::Lane::normal;
     bound.timeout = timeout >= kPracticallyForever ? kNever : turn_->clock.to_ticks(timeout);
     const auto steps = (static_cast<std::uint64_t>(timeout.count()) + ring::kBudgetStepNs - 1) / ring::kBudgetStepNs;
-    bound.budget = timeout >= kPracticallyForever  ? ring::kBudgetNone
+    bound.budget = timeout >= kPracticallyForever ? ring::kBudgetNone
                    : steps >= ring::kBudgetLonger ? ring::kBudgetLonger
                                                   : static_cast<ring::u32>(steps);
     bound.index = BoundMethod::kMissing;

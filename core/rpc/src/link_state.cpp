@@ -16,17 +16,32 @@ struct Explained {
 // What a call that was refused before it was sent tells its caller. All of them ran: no.
 Explained explain(Why why) noexcept {
   switch (why) {
-    case Why::ring_full: return {Code::resource_exhausted, "the ring towards the server is full: poll, or open the link with a larger ring="};
-    case Why::calls_in_flight: return {Code::resource_exhausted, "every call that the server grants is unanswered: poll, or open the link with a larger inflight="};
-    case Why::too_big: return {Code::out_of_range, "the message does not fit its room: at most a quarter of the ring, or what was claimed"};
-    case Why::not_connected: return {Code::unavailable, "the link has no server at present and reconnects by itself"};
-    case Why::halted: return {Code::unavailable, "the service is halted"};
-    case Why::unknown_method: return {Code::unimplemented, "the server's method table does not hold this method"};
-    case Why::open_claim: return {Code::failed_precondition, "another claim of this lane is open: send it or let it go first"};
-    case Why::inside_handler: return {Code::failed_precondition, "a wait inside a handler or callback would stop the dispatcher: use then()"};
-    case Why::forked: return {Code::failed_precondition, "this process is a child of fork(): links belong to the process that opened them"};
-    case Why::peer_violation: return {Code::unavailable, "the server broke the rules of the ring"};
-    default: return {Code::internal, "refused"};
+    case Why::ring_full:
+      return {Code::resource_exhausted,
+              "the ring towards the server is full: poll, or open the link with a larger ring="};
+    case Why::calls_in_flight:
+      return {Code::resource_exhausted,
+              "every call that the server grants is unanswered: poll, or open the link with a larger inflight="};
+    case Why::too_big:
+      return {Code::out_of_range,
+              "the message does not fit its room: at most a quarter of the ring, or what was claimed"};
+    case Why::not_connected:
+      return {Code::unavailable, "the link has no server at present and reconnects by itself"};
+    case Why::halted:
+      return {Code::unavailable, "the service is halted"};
+    case Why::unknown_method:
+      return {Code::unimplemented, "the server's method table does not hold this method"};
+    case Why::open_claim:
+      return {Code::failed_precondition, "another claim of this lane is open: send it or let it go first"};
+    case Why::inside_handler:
+      return {Code::failed_precondition, "a wait inside a handler or callback would stop the dispatcher: use then()"};
+    case Why::forked:
+      return {Code::failed_precondition,
+              "this process is a child of fork(): links belong to the process that opened them"};
+    case Why::peer_violation:
+      return {Code::unavailable, "the server broke the rules of the ring"};
+    default:
+      return {Code::internal, "refused"};
   }
 }
 
@@ -42,19 +57,25 @@ CallRoom LinkState::claim(const BoundMethod& method, u32 payload_bytes) noexcept
   if (!turn_->on_owner()) [[unlikely]] {  // first: nothing else may be looked at on another thread
     if (!core_->on_owner()) return {nullptr, 0, Why::wrong_thread};
   }
-  if (end_ == nullptr) [[unlikely]] return {nullptr, 0, Why::not_connected};
-  if (core_->forked()) [[unlikely]] return {nullptr, 0, Why::forked};
-  if (method.index == BoundMethod::kMissing) [[unlikely]] return {nullptr, 0, Why::unknown_method};
+  if (end_ == nullptr) [[unlikely]]
+    return {nullptr, 0, Why::not_connected};
+  if (core_->forked()) [[unlikely]]
+    return {nullptr, 0, Why::forked};
+  if (method.index == BoundMethod::kMissing) [[unlikely]]
+    return {nullptr, 0, Why::unknown_method};
   return end_->claim_request(method.lane, payload_bytes);
 }
 
 void LinkState::drop(const BoundMethod& method) noexcept {
-  if (end_ == nullptr) [[unlikely]] return core_->drop_claims(endpoint_);
+  if (end_ == nullptr) [[unlikely]]
+    return core_->drop_claims(endpoint_);
   end_->drop_request(method.lane);
 }
 
-LinkState::Sent LinkState::commit(const BoundMethod& method, CallRoom room, u32 payload_bytes, Nanoseconds timeout) noexcept {
-  if (room.payload == nullptr) [[unlikely]] return {nullptr, room.refused};
+LinkState::Sent LinkState::commit(const BoundMethod& method, CallRoom room, u32 payload_bytes,
+                                  Nanoseconds timeout) noexcept {
+  if (room.payload == nullptr) [[unlikely]]
+    return {nullptr, room.refused};
   if (end_ == nullptr) [[unlikely]] {
     core_->drop_claims(endpoint_);
     return {nullptr, Why::not_connected};
@@ -75,7 +96,8 @@ LinkState::Sent LinkState::commit(const BoundMethod& method, CallRoom room, u32 
 }
 
 Status LinkState::refusal(Why why) const noexcept {
-  if (why == Why::wrong_thread) return {Code::failed_precondition, Ran::no, why, "a call was " + core_->wrong_thread_text()};
+  if (why == Why::wrong_thread)
+    return {Code::failed_precondition, Ran::no, why, "a call was " + core_->wrong_thread_text()};
   const Explained explained = explain(why);
   return {explained.code, Ran::no, why, explained.text};
 }
@@ -87,7 +109,8 @@ void LinkState::count_refusal(Why why) noexcept {
 
 Callback& LinkState::send(const BoundMethod& method, CallRoom room, u32 payload_bytes, Nanoseconds timeout) noexcept {
   const Sent sent = commit(method, room, payload_bytes, timeout);
-  if (sent.row == nullptr) [[unlikely]] return finish_later(sent.refused);
+  if (sent.row == nullptr) [[unlikely]]
+    return finish_later(sent.refused);
   end_->sent();
   return sent.row->callback;
 }
@@ -108,7 +131,8 @@ Callback& LinkState::send(const BoundMethod& method, CallRoom room, u32 payload_
 
 Status LinkState::wait(const BoundMethod& method, CallRoom room, u32 payload_bytes, Nanoseconds timeout,
                        AnswerBuffer& buffer) noexcept {
-  if (room.refused == Why::wrong_thread) [[unlikely]] return refusal(Why::wrong_thread);
+  if (room.refused == Why::wrong_thread) [[unlikely]]
+    return refusal(Why::wrong_thread);
   if (turn_->calling_user || turn_->waiting) [[unlikely]] {
     if (room.payload != nullptr) drop(method);
     return refusal(Why::inside_handler);
@@ -140,7 +164,8 @@ Status LinkState::wait(const BoundMethod& method, CallRoom room, u32 payload_byt
       continue;
     }
     if (end.wire().needs_pump()) end.wire().pump(turn.now);
-    if (turn.now >= core_->next_control()) [[unlikely]] core_->control_turn(Nanoseconds{0});
+    if (turn.now >= core_->next_control()) [[unlikely]]
+      core_->control_turn(Nanoseconds{0});
     if (end.ended != nullptr || end.broken()) [[unlikely]] {
       // What had been sent before the end is still to be looked through.
       if (end.look_for(call, status, buffer) == LinkEnd::Found::answer) break;

@@ -16,22 +16,22 @@ class LinkEnd;
 
 // What a RawReply may do with its claim.
 enum class AnswerRoom : std::uint8_t {
-  none,     // nothing is claimed
-  staged,   // written beside the ring; its room was promised at admission and is taken when it is sent
+  none,    // nothing is claimed
+  staged,  // written beside the ring; its room was promised at admission and is taken when it is sent
   in_ring,
 };
 
 struct alignas(64) OpenRequest {
   LinkEnd* end = nullptr;
   std::uint64_t call = 0;
-  Ticks sent = 0;              // the caller's stamp
-  Ticks started = 0;           // when it was taken from the ring
+  Ticks sent = 0;     // the caller's stamp
+  Ticks started = 0;  // when it was taken from the ring
   std::uint32_t budget = 0;
-  std::uint32_t bound = 0;     // bytes of ring reserved for the answer, a multiple of 64
+  std::uint32_t bound = 0;  // bytes of ring reserved for the answer, a multiple of 64
   std::uint16_t method = 0;
   ring::Lane lane = ring::Lane::normal;
   AnswerRoom room = AnswerRoom::none;
-  bool ran = false;            // the handler was started
+  bool ran = false;  // the handler was started
   OpenRequest* next_free = nullptr;
 };
 static_assert(sizeof(OpenRequest) == 64);

@@ -61,7 +61,8 @@ void LinkEnd::close_request(OpenRequest& request) noexcept {
   sent();
 }
 
-[[gnu::noinline]] void LinkEnd::refuse(OpenRequest& request, Code code, Ran ran, Why why, std::string_view text) noexcept {
+[[gnu::noinline]] void LinkEnd::refuse(OpenRequest& request, Code code, Ran ran, Why why,
+                                       std::string_view text) noexcept {
   LaneEnd& lane = lane_of(request.lane);
   if (closed_) {
     close_request(request);
@@ -73,7 +74,7 @@ void LinkEnd::close_request(OpenRequest& request) noexcept {
   // A status is one line: its room was reserved from the start.
   const u32 bytes = std::min<u32>(static_cast<u32>(text.size()), ring::kStep - sizeof(ring::ReplyHeader));
   std::byte* const payload = claim_answer(request, bytes);
-  if (payload == nullptr) return close_request(request);  // the link is broken
+  if (payload == nullptr) return close_request(request);     // the link is broken
   if (bytes != 0) std::memcpy(payload, text.data(), bytes);  // the data() of an empty text may be null
   const u16 detail = static_cast<u16>(static_cast<u8>(code) | static_cast<u8>(ran) << 8 | static_cast<u8>(why) << 10);
   if (ran == Ran::no) counters_.requests_refused.add();
@@ -109,7 +110,8 @@ void RawReply::refuse(Code code, Why why, std::string_view text) noexcept {
   if (!at_home()) return drop_elsewhere(true);
   OpenRequest& request = *std::exchange(request_, nullptr);
   // What was claimed is not sent any more.
-  if (std::exchange(request.room, AnswerRoom::none) != AnswerRoom::none) request.end->lane_of(request.lane).claim_open = false;
+  if (std::exchange(request.room, AnswerRoom::none) != AnswerRoom::none)
+    request.end->lane_of(request.lane).claim_open = false;
   // What is refused before taken() did not run.
   request.end->refuse(request, code, request.ran ? Ran::yes : Ran::no, why, text);
 }
@@ -134,12 +136,14 @@ Nanoseconds RawReply::left() const noexcept {
 
 Nanoseconds RawReply::queued() const noexcept {
   if (request_ == nullptr) return Nanoseconds{0};
-  return request_->end->turn().clock.to_duration(request_->started > request_->sent ? request_->started - request_->sent : 0);
+  return request_->end->turn().clock.to_duration(request_->started > request_->sent ? request_->started - request_->sent
+                                                                                    : 0);
 }
 
 void RawReply::drop() noexcept {
   if (!at_home()) return drop_elsewhere(false);
-  if (std::uncaught_exceptions() > 0) return refuse(Code::internal, Why::handler_threw, "the handler threw an exception");
+  if (std::uncaught_exceptions() > 0)
+    return refuse(Code::internal, Why::handler_threw, "the handler threw an exception");
   refuse(Code::aborted, Why::reply_dropped, "the handler let its reply go without an answer");
 }
 

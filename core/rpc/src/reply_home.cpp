@@ -13,12 +13,13 @@ void RawReply::drop_elsewhere(bool wrong_thread) noexcept {
   const std::lock_guard lock(turn->foreign_mutex);
   if (!turn->gone.load(std::memory_order_acquire)) {
     if (wrong_thread) {
-      turn->log(Severity::error, "a Reply was answered on thread " + describe_this_thread() + ", but its dispatcher belongs to thread " +
-                                     turn->owner_name + "; carry it home with post()");
+      turn->log(Severity::error, "a Reply was answered on thread " + describe_this_thread() +
+                                     ", but its dispatcher belongs to thread " + turn->owner_name +
+                                     "; carry it home with post()");
     }
-    turn->owed.push_back({&request,
-                          Status(Code::aborted, Ran::yes, wrong_thread ? Why::wrong_thread : Why::reply_dropped,
-                                 wrong_thread ? "answered on a wrong thread" : "the reply was let go on another thread")});
+    turn->owed.push_back(
+        {&request, Status(Code::aborted, Ran::yes, wrong_thread ? Why::wrong_thread : Why::reply_dropped,
+                          wrong_thread ? "answered on a wrong thread" : "the reply was let go on another thread")});
     turn->came_from_outside(Turn::kReplies);
     turn->wake();
     return;
@@ -45,8 +46,8 @@ void give_owed_answers(Turn& turn) noexcept {
   }
 }
 
-// One step under the mutex: a Reply that goes on another thread meanwhile finds either a dispatcher that will see it, or
-// an end that is its own to delete.
+// One step under the mutex: a Reply that goes on another thread meanwhile finds either a dispatcher that will see it,
+// or an end that is its own to delete.
 void leave_to_replies(Turn& turn, std::vector<std::unique_ptr<LinkEnd>> ends) noexcept {
   const std::lock_guard lock(turn.foreign_mutex);
   turn.gone.store(true, std::memory_order_release);

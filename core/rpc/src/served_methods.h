@@ -33,9 +33,7 @@ class ServedMethods {
   }
 
   [[nodiscard]] ring::u32 count() const noexcept { return count_; }
-  [[nodiscard]] const Method& operator[](ring::u32 index) const noexcept {
-    return methods_[index & mask_];
-  }
+  [[nodiscard]] const Method& operator[](ring::u32 index) const noexcept { return methods_[index & mask_]; }
 
  private:
   std::vector<Method> methods_;

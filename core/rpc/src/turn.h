@@ -29,11 +29,11 @@ struct Turn {
   Clock clock;
   // Refreshed on empty polls and every few records, never between a hit and its handler.
   Ticks now;
-  std::uint64_t step_ticks_q16;  // ticks of one budget step of 16 ns, in 1/65536
-  int unstamped = 0;             // records since `now` was read, over turns that found a few each
-  bool inside = false;           // within Dispatcher::poll(): stamps come from `now`, bells are rung at its end
-  bool calling_user = false;     // a handler or callback runs: waits are refused
-  bool waiting = false;          // inside a wait: no callback may run
+  std::uint64_t step_ticks_q16;      // ticks of one budget step of 16 ns, in 1/65536
+  int unstamped = 0;                 // records since `now` was read, over turns that found a few each
+  bool inside = false;               // within Dispatcher::poll(): stamps come from `now`, bells are rung at its end
+  bool calling_user = false;         // a handler or callback runs: waits are refused
+  bool waiting = false;              // inside a wait: no callback may run
   Ticks earliest_deadline = kNever;  // of all pending calls, or earlier
 
   // Calls that ended before they were sent: their callbacks run in the next turn, never inside then().

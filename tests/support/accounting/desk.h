@@ -1,5 +1,6 @@
 // The server of the accounting load: answers each order with the checksum of what it read, keeps a journal, and holds
-// some answers back until a later turn. Id 0 is for calls that nobody accounts for. `Hooks` are where a test interferes: they see the id of each call.
+// some answers back until a later turn. Id 0 is for calls that nobody accounts for. `Hooks` are where a test
+// interferes: they see the id of each call.
 #pragma once
 
 #include <cstdint>
@@ -14,9 +15,9 @@
 namespace taut::testing {
 
 struct Hooks {
-  std::function<void(std::uint64_t id)> before_entry;   // the mark is set, the journal knows nothing
-  std::function<void(std::uint64_t id)> in_handler;     // entered, not answered
-  std::function<void(std::uint64_t id)> after_answer;   // answered, though perhaps not yet visible
+  std::function<void(std::uint64_t id)> before_entry;  // the mark is set, the journal knows nothing
+  std::function<void(std::uint64_t id)> in_handler;    // entered, not answered
+  std::function<void(std::uint64_t id)> after_answer;  // answered, though perhaps not yet visible
 };
 
 class Desk final : public desk::Orders::Service {

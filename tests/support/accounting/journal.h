@@ -35,9 +35,7 @@ class Journal {
     slot.store(id << 1, std::memory_order_relaxed);
     pages_->entered.fetch_add(1, std::memory_order_relaxed);
   }
-  void leave(std::uint64_t id) noexcept {
-    pages_->slots[id % kSlots].store(id << 1 | 1, std::memory_order_relaxed);
-  }
+  void leave(std::uint64_t id) noexcept { pages_->slots[id % kSlots].store(id << 1 | 1, std::memory_order_relaxed); }
 
   [[nodiscard]] bool entered(std::uint64_t id) const noexcept {
     return pages_->slots[id % kSlots].load(std::memory_order_relaxed) >> 1 == id;

@@ -21,18 +21,18 @@
 #include <string>
 #include <vector>
 
+#include "../seed.h"
 #include "checksum.h"
 #include "journal.h"
 #include "taut/taut.h"
-#include "../seed.h"
 
 namespace taut::testing {
 
 struct LoadOptions {
-  std::size_t window = 48;           // calls that are kept under way
-  std::uint64_t cancel_one_in = 8;   // urgent lane
-  std::uint64_t snapshot_one_in = 8; // vectors, up to 1 KiB
-  std::uint64_t wait_one_in = 24;    // calls that are waited for
+  std::size_t window = 48;            // calls that are kept under way
+  std::uint64_t cancel_one_in = 8;    // urgent lane
+  std::uint64_t snapshot_one_in = 8;  // vectors, up to 1 KiB
+  std::uint64_t wait_one_in = 24;     // calls that are waited for
 };
 
 class Load {
@@ -41,7 +41,13 @@ class Load {
 
   // Ids begin at `first_id` and go up by one: several loads on one journal begin far apart.
   Load(Link& link, const Journal& journal, Random& random, Options options = {}, std::uint64_t first_id = 1)
-      : link_(link), client_(link), journal_(journal), random_(random), options_(options), next_id_(first_id), rows_(options.window) {
+      : link_(link),
+        client_(link),
+        journal_(journal),
+        random_(random),
+        options_(options),
+        next_id_(first_id),
+        rows_(options.window) {
     for (std::size_t i = 0; i < rows_.size(); ++i) free_.push_back(i);
   }
   Load(const Load&) = delete;
@@ -64,9 +70,15 @@ class Load {
     const std::uint64_t id = begin(at, kind);
     const auto ended = [this, at, id](const auto& answer) { end(at, id, answer); };
     switch (kind) {
-      case Kind::place: client_.Place(order(id, rows_[at])).then(ended); break;
-      case Kind::cancel: client_.Cancel(cancel(id, rows_[at])).then(ended); break;
-      case Kind::snapshot: client_.Snapshot(book(id, rows_[at])).then(ended); break;
+      case Kind::place:
+        client_.Place(order(id, rows_[at])).then(ended);
+        break;
+      case Kind::cancel:
+        client_.Cancel(cancel(id, rows_[at])).then(ended);
+        break;
+      case Kind::snapshot:
+        client_.Snapshot(book(id, rows_[at])).then(ended);
+        break;
     }
   }
   void wait_for_one() {
@@ -76,9 +88,15 @@ class Load {
     const Kind kind = any_kind();
     const std::uint64_t id = begin(at, kind);
     switch (kind) {
-      case Kind::place: end(at, id, client_.Place(order(id, rows_[at]), taut::wait)); break;
-      case Kind::cancel: end(at, id, client_.Cancel(cancel(id, rows_[at]), taut::wait)); break;
-      case Kind::snapshot: end(at, id, client_.Snapshot(book(id, rows_[at]), taut::wait)); break;
+      case Kind::place:
+        end(at, id, client_.Place(order(id, rows_[at]), taut::wait));
+        break;
+      case Kind::cancel:
+        end(at, id, client_.Cancel(cancel(id, rows_[at]), taut::wait));
+        break;
+      case Kind::snapshot:
+        end(at, id, client_.Snapshot(book(id, rows_[at]), taut::wait));
+        break;
     }
   }
 
@@ -102,10 +120,11 @@ class Load {
     return wrong_count_ == 0 && made_ == ok_ + refused_ + ran_[0] + ran_[1] + ran_[2] + open();
   }
   friend std::ostream& operator<<(std::ostream& out, const Load& load) {
-    out << load.made_ << " made: " << load.ok_ << " ok, " << load.refused_ << " refused before sending; unanswered: ran no "
-        << load.ran_[0] << ", maybe " << load.ran_[1] << ", yes " << load.ran_[2] << "; open " << load.open() << "; wrong "
-        << load.wrong_count_;
-    for (const auto& [how, count] : load.ends_) out << "\n  " << to_text(how.first) << ", " << to_text(how.second) << ": " << count;
+    out << load.made_ << " made: " << load.ok_ << " ok, " << load.refused_
+        << " refused before sending; unanswered: ran no " << load.ran_[0] << ", maybe " << load.ran_[1] << ", yes "
+        << load.ran_[2] << "; open " << load.open() << "; wrong " << load.wrong_count_;
+    for (const auto& [how, count] : load.ends_)
+      out << "\n  " << to_text(how.first) << ", " << to_text(how.second) << ": " << count;
     for (const std::string& line : load.wrong_) out << "\n  WRONG " << line;
     return out;
   }
@@ -143,7 +162,10 @@ class Load {
     order.party = desk::Party(flatbuffers::span<const std::uint8_t, 8>(symbol.data(), 8),
                               flatbuffers::span<const std::uint8_t, 4>(client.data(), 4));
     Checksum sum;
-    sum.add(id).add(static_cast<std::uint32_t>(order.price)).add(order.quantity).add(static_cast<std::uint64_t>(order.side));
+    sum.add(id)
+        .add(static_cast<std::uint32_t>(order.price))
+        .add(order.quantity)
+        .add(static_cast<std::uint64_t>(order.side));
     for (const std::uint8_t c : symbol) sum.add(c);
     for (const std::uint8_t c : client) sum.add(c);
     row.sum = sum.value();
@@ -175,8 +197,8 @@ class Load {
     return ack.id() == row.id && ack.desk_id() == row.sum && ack.open() == row.count;
   }
   static bool checked(const desk::BookAck& ack, const Row& row) {
-    const std::uint64_t sum = static_cast<std::uint32_t>(ack.best_bid()) |
-                              std::uint64_t{static_cast<std::uint32_t>(ack.best_ask())} << 32;
+    const std::uint64_t sum =
+        static_cast<std::uint32_t>(ack.best_bid()) | std::uint64_t{static_cast<std::uint32_t>(ack.best_ask())} << 32;
     return ack.seq() == row.id && ack.levels() == row.count && sum == row.sum;
   }
 

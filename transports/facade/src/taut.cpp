@@ -26,11 +26,16 @@ Result<Link> connect(std::string_view url, LinkOptions options) {
 int report(const Error& error) {
   std::cerr << "error: " << error << '\n';
   switch (error.code()) {
-    case Code::not_found: return 3;
-    case Code::deadline_exceeded: return 4;
-    case Code::unavailable: return 5;
-    case Code::permission_denied: return 7;
-    default: return 1;
+    case Code::not_found:
+      return 3;
+    case Code::deadline_exceeded:
+      return 4;
+    case Code::unavailable:
+      return 5;
+    case Code::permission_denied:
+      return 7;
+    default:
+      return 1;
   }
 }
 

@@ -14,9 +14,14 @@ using rpc::LinkEnded;
 // One link: both sides of both lanes, and the pipes between them.
 class Link {
  public:
-  Link(const rpc::LinkOptions& options, const rpc::ListenContext& server, const rpc::ConnectContext& client, std::uint64_t id)
-      : id(id), server_inbox(&server.inbox), client_inbox(&client.inbox), server_endpoint(server.endpoint),
-        client_endpoint(client.endpoint), clock(client.clock) {
+  Link(const rpc::LinkOptions& options, const rpc::ListenContext& server, const rpc::ConnectContext& client,
+       std::uint64_t id)
+      : id(id),
+        server_inbox(&server.inbox),
+        client_inbox(&client.inbox),
+        server_endpoint(server.endpoint),
+        client_endpoint(client.endpoint),
+        clock(client.clock) {
     const ring::u32 bytes[] = {options.ring_bytes, options.urgent_ring_bytes};
     for (std::size_t i = 0; i < ring::kLaneCount; ++i) {
       const ring::Shape shape{bytes[i], ring::kStep * (id * 0x9e3779b97f4a7c15u >> 40)};

@@ -20,10 +20,14 @@ namespace detail {
 
 constexpr std::memory_order native(Order order) noexcept {
   switch (order) {
-    case Order::relaxed: return std::memory_order_relaxed;
-    case Order::acquire: return std::memory_order_acquire;
-    case Order::release: return std::memory_order_release;
-    case Order::seq_cst: return std::memory_order_seq_cst;
+    case Order::relaxed:
+      return std::memory_order_relaxed;
+    case Order::acquire:
+      return std::memory_order_acquire;
+    case Order::release:
+      return std::memory_order_release;
+    case Order::seq_cst:
+      return std::memory_order_seq_cst;
   }
   return std::memory_order_seq_cst;
 }

@@ -34,9 +34,9 @@ enum class Refusal : u8 { none, too_big, full, violation };
 
 // Room for one record, between claim() and send(). Dropping it changes nothing in shared memory.
 struct Claim {
-  u32 at = 0;      // offset of the record in the ring
-  u32 room = 0;    // bytes that the record may take, a multiple of 64
-  u32 pad = 0;     // bytes skipped before it, so that it does not cross the end
+  u32 at = 0;    // offset of the record in the ring
+  u32 room = 0;  // bytes that the record may take, a multiple of 64
+  u32 pad = 0;   // bytes skipped before it, so that it does not cross the end
   Refusal refusal = Refusal::full;
   explicit operator bool() const noexcept { return refusal == Refusal::none; }
 };
@@ -82,7 +82,8 @@ class Writer {
   // the words behind the head word. A reader that waits looks at the head's line all the time and takes it away from a
   // writer that is not done with it; so that line is written last and in one go.
   template <class... Words>
-  [[gnu::always_inline]] void send_copy(const Claim& claim, Head head, const std::byte* bytes, Words... header) noexcept {
+  [[gnu::always_inline]] void send_copy(const Claim& claim, Head head, const std::byte* bytes,
+                                        Words... header) noexcept {
     end_record(claim, head);
     std::byte* to = memory_.bytes(claim.at);
     for (u32 line = up(head.bytes()) - kStep; line != 0; line -= kStep) copy<kStep>(to + line, bytes + line);
@@ -177,7 +178,9 @@ class Writer {
   }
 
   template <u32 bytes>
-  static void copy(std::byte* to, const std::byte* from) noexcept { __builtin_memcpy(to, from, bytes); }
+  static void copy(std::byte* to, const std::byte* from) noexcept {
+    __builtin_memcpy(to, from, bytes);
+  }
 
   // Always, also after a shrink: keeps I2. Relaxed, since the commit behind it releases it.
   [[gnu::always_inline]] void end_record(const Claim& claim, Head head) noexcept {
@@ -211,7 +214,7 @@ class Writer {
   Memory memory_;
   u32 mask_;
   u64 pos_;
-  u64 seen_;     // the reader's counter, as last read and found possible
+  u64 seen_;  // the reader's counter, as last read and found possible
   u64 touched_;
   u64 runway_ = 0;  // bytes from pos_ that need no further question
   u64 held_word_ = 0;
@@ -255,7 +258,8 @@ class Reader {
   [[nodiscard]] u32 at(Record record) const noexcept { return offset(record.end - up(record.head.bytes())); }
   [[nodiscard]] const std::byte* bytes(Record record) const noexcept { return memory_.bytes(at(record)); }
 
-  // Gives back everything before `end`, in ring order. The writer hears of it a quarter of the ring later, or at idle().
+  // Gives back everything before `end`, in ring order. The writer hears of it a quarter of the ring later, or at
+  // idle().
   void release(u64 end) noexcept {
     rpos_ = end;
     if (rpos_ - published_ >= ring_bytes() / 4) publish();

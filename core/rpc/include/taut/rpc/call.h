@@ -66,7 +66,7 @@ class AnswerBuffer {
   std::byte* resize(std::size_t payload_bytes) {
     bytes_ = payload_bytes;
     if (payload_bytes > kRecordBytes - sizeof(ring::ReplyHeader)) {
-      large_.reset(static_cast<std::byte*>(::operator new(payload_bytes, std::align_val_t{64})));
+      large_.reset(static_cast<std::byte*>(::operator new (payload_bytes, std::align_val_t{64})));
       return large_.get();
     }
     large_.reset();
@@ -79,7 +79,7 @@ class AnswerBuffer {
 
  private:
   struct AlignedDelete {
-    void operator()(std::byte* bytes) const noexcept { ::operator delete(bytes, std::align_val_t{64}); }
+    void operator()(std::byte* bytes) const noexcept { ::operator delete (bytes, std::align_val_t{64}); }
   };
   alignas(64) std::byte record_[kRecordBytes];
   std::unique_ptr<std::byte, AlignedDelete> large_;
@@ -134,8 +134,8 @@ struct BoundMethod {
   static constexpr std::uint16_t kMissing = 0xffff;
   std::uint16_t index = kMissing;  // in the peer's method table
   ring::Lane lane = ring::Lane::normal;
-  std::uint32_t budget = 0;        // the default timeout in steps of 16 ns
-  Ticks timeout = ~Ticks{0};       // the same in ticks
+  std::uint32_t budget = 0;   // the default timeout in steps of 16 ns
+  Ticks timeout = ~Ticks{0};  // the same in ticks
 };
 
 // A service as one client sees it. The link keeps it and fills it anew whenever it reconnects.
@@ -155,8 +155,8 @@ struct CallRoom {
 // The running path of a client, in whole words. Claimed room is sent, waited for, or dropped: CallClaim sees to it.
 [[nodiscard]] CallRoom claim_room(LinkState& link, const BoundMethod& method, std::uint32_t payload_bytes) noexcept;
 void drop_room(LinkState& link, const BoundMethod& method) noexcept;
-[[nodiscard]] Callback& send_room(LinkState& link, const BoundMethod& method, CallRoom room, std::uint32_t payload_bytes,
-                                  Nanoseconds timeout) noexcept;
+[[nodiscard]] Callback& send_room(LinkState& link, const BoundMethod& method, CallRoom room,
+                                  std::uint32_t payload_bytes, Nanoseconds timeout) noexcept;
 Status wait_room(LinkState& link, const BoundMethod& method, CallRoom room, std::uint32_t payload_bytes,
                  Nanoseconds timeout, AnswerBuffer& buffer) noexcept;
 

@@ -56,8 +56,9 @@ class ControlPlane {
   // One system call when nothing is ready.
   int poll(Nanoseconds wait);
 
-  // In a child of fork() that has not polled: it shares the descriptors with its parent and must not touch them. A child
-  // that polls has taken its parent's place (a server that goes into the background), and its parent must not poll again.
+  // In a child of fork() that has not polled: it shares the descriptors with its parent and must not touch them. A
+  // child that polls has taken its parent's place (a server that goes into the background), and its parent must not
+  // poll again.
   [[nodiscard]] bool forked() const noexcept { return guard_.forked(); }
 
   // Wakes a poll() that waits. From any thread; async-signal-safe.
@@ -87,12 +88,12 @@ class ControlPlane {
 
   memory::ForkGuard guard_;
   int epoll_ = -1;
-  int wake_ = -1;   // an eventfd of this process alone: a shared one could be made to block
+  int wake_ = -1;  // an eventfd of this process alone: a shared one could be made to block
   std::atomic<bool> stop_{false};
   std::recursive_mutex perform_mutex_;  // what is performed may perform
   std::condition_variable_any performed_;
-  ThreadId runner_ = nullptr;                                // the thread in run()
-  std::vector<const std::function<void()>*> to_perform_;     // by others, who wait
+  ThreadId runner_ = nullptr;                             // the thread in run()
+  std::vector<const std::function<void()>*> to_perform_;  // by others, who wait
   std::uint32_t serial_ = 0;
   std::unordered_map<int, Watch> watches_;
   std::vector<Timer> timers_;

@@ -24,19 +24,19 @@ class Counter {
 
 // A region of kind `counters`. New counters are appended; readers take as many as the region's bytes hold.
 struct alignas(kSharedWordStride) Counters {
-  Counter calls_sent;         // requests committed to the ring
-  Counter calls_refused;      // refused before anything was sent
-  Counter answers_received;   // answers that ended a call here
-  Counter answers_late;       // answers to calls that had ended: timed out or cancelled
+  Counter calls_sent;        // requests committed to the ring
+  Counter calls_refused;     // refused before anything was sent
+  Counter answers_received;  // answers that ended a call here
+  Counter answers_late;      // answers to calls that had ended: timed out or cancelled
   Counter calls_timed_out;
   Counter requests_received;
-  Counter requests_refused;   // answered with an error before the handler ran
-  Counter requests_expired;   // of these: the deadline had passed in the ring
+  Counter requests_refused;  // answered with an error before the handler ran
+  Counter requests_expired;  // of these: the deadline had passed in the ring
   Counter answers_sent;
-  Counter answers_lost;       // the caller was gone when the handler answered
-  Counter bells_rung;         // system calls made to wake the peer
-  Counter slow_checks;        // messages that took the Verifier: another writer or schema
-  Counter violations;         // the peer broke the rules: 1 at most, since the link ends
+  Counter answers_lost;  // the caller was gone when the handler answered
+  Counter bells_rung;    // system calls made to wake the peer
+  Counter slow_checks;   // messages that took the Verifier: another writer or schema
+  Counter violations;    // the peer broke the rules: 1 at most, since the link ends
 };
 static_assert(sizeof(Counters) == 128 && std::is_standard_layout_v<Counters>);
 

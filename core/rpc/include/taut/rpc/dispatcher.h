@@ -42,10 +42,10 @@ enum class Idle : std::uint8_t {
 
 struct DispatcherOptions {
   Idle idle = Idle::adaptive;
-  std::optional<int> cpu = {};     // pins the thread in run()
-  std::string name = {};           // names the thread in run(); at most 15 characters
+  std::optional<int> cpu = {};  // pins the thread in run()
+  std::string name = {};        // names the thread in run(); at most 15 characters
   LogCallback log = log_to_stderr;
-  std::optional<Clock> clock = {}; // default: Clock::system()
+  std::optional<Clock> clock = {};  // default: Clock::system()
   Nanoseconds control_period = std::chrono::milliseconds(1);
   std::size_t posts_max = 1024;
   // A control plane that another thread runs; null: the dispatcher polls one of its own once a control_period.
@@ -92,8 +92,7 @@ class Posted {
   static constexpr std::size_t kBytes = 64;
   Posted() noexcept = default;
   template <class F>
-    requires(!std::is_same_v<std::decay_t<F>, Posted>)
-  explicit Posted(F&& f) noexcept {
+  requires(!std::is_same_v<std::decay_t<F>, Posted>) explicit Posted(F&& f) noexcept {
     using Stored = std::decay_t<F>;
     static_assert(sizeof(Stored) <= kBytes, "a posted function may capture 64 bytes: capture a pointer to the rest");
     static_assert(std::is_nothrow_move_constructible_v<Stored>);
@@ -136,8 +135,8 @@ class Dispatcher {
 
   // Serves the services under one URL. The services outlive the dispatcher.
   template <class... Services>
-    requires(std::is_base_of_v<Service, Services> && ...)
-  Result<Listener> serve(std::string_view url, Services&... services) {
+  requires(std::is_base_of_v<Service, Services>&&...) Result<Listener> serve(std::string_view url,
+                                                                             Services&... services) {
     Service* list[] = {&services...};
     return serve_all(url, list);
   }

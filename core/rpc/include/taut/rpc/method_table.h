@@ -24,7 +24,7 @@ struct MethodEntry {
 struct ServiceEntry {
   std::string name;
   std::uint64_t fingerprint = 0;
-  std::uint16_t first_index = 0;       // of its first method; the others follow in order
+  std::uint16_t first_index = 0;  // of its first method; the others follow in order
   std::vector<MethodEntry> methods;
 };
 

@@ -22,7 +22,8 @@ class LinkEnd;
 struct OpenRequest;
 
 // The duty to answer one call, exactly once. Valid after its link and dispatcher are gone: sending is then a counter.
-// Dropped unsent it answers `aborted` (why: reply_dropped), or `internal` (why: handler_threw) while an exception flies.
+// Dropped unsent it answers `aborted` (why: reply_dropped), or `internal` (why: handler_threw) while an exception
+// flies.
 class RawReply {
  public:
   RawReply() noexcept = default;
@@ -74,7 +75,8 @@ class ServedCall {
   // To be called when the check passed, directly before the handler: stores the mark that tells a survivor which calls
   // may have run.
   void taken() noexcept {
-    // Relaxed and a compiler barrier: a killed thread has executed a prefix of its program (docs/memory-model.md, taken).
+    // Relaxed and a compiler barrier: a killed thread has executed a prefix of its program (docs/memory-model.md,
+    // taken).
     taken_->position.store(end_, std::memory_order_relaxed);
     std::atomic_signal_fence(std::memory_order_seq_cst);
     *ran_ = true;
@@ -84,18 +86,21 @@ class ServedCall {
   [[nodiscard]] RawReply reply() noexcept { return std::move(reply_); }
 
   // The payload is not a valid message of the method's request type.
-  void refuse_bad_message(std::string_view text) noexcept { reply_.refuse(Code::invalid_argument, Why::bad_message, text); }
+  void refuse_bad_message(std::string_view text) noexcept {
+    reply_.refuse(Code::invalid_argument, Why::bad_message, text);
+  }
 
  private:
   friend class LinkEnd;
-  ServedCall(std::span<const std::byte> payload, RawReply reply, bool& ran, ring::Taken& taken, std::uint64_t end) noexcept
+  ServedCall(std::span<const std::byte> payload, RawReply reply, bool& ran, ring::Taken& taken,
+             std::uint64_t end) noexcept
       : payload_(payload), reply_(std::move(reply)), ran_(&ran), taken_(&taken), end_(end) {}
 
   std::span<const std::byte> payload_;
   RawReply reply_;
-  bool* ran_;           // of the request's row
+  bool* ran_;  // of the request's row
   ring::Taken* taken_;
-  std::uint64_t end_;   // position behind the request's record
+  std::uint64_t end_;  // position behind the request's record
 };
 
 }  // namespace taut::rpc

@@ -19,22 +19,22 @@ class ServedCall;
 
 // One method of a service, as its schema declares it.
 struct MethodDescription {
-  std::string_view name;       // as in the schema: SayHello
-  std::uint16_t id;            // from `(id: N)`; unique within the service
-  bool oneway = false;         // no answer
-  bool idempotent = false;     // may be run twice
-  bool urgent = false;         // travels on the urgent lane
-  std::uint32_t request_bound; // most payload bytes of a request by the schema's caps; 0: the schema sets no bound
-  std::uint32_t reply_bound;   // likewise of a reply
-  std::int64_t timeout_ns = 0; // default timeout of a call; 0: the link's
-  std::string_view request;    // names of the two tables, with namespace
+  std::string_view name;        // as in the schema: SayHello
+  std::uint16_t id;             // from `(id: N)`; unique within the service
+  bool oneway = false;          // no answer
+  bool idempotent = false;      // may be run twice
+  bool urgent = false;          // travels on the urgent lane
+  std::uint32_t request_bound;  // most payload bytes of a request by the schema's caps; 0: the schema sets no bound
+  std::uint32_t reply_bound;    // likewise of a reply
+  std::int64_t timeout_ns = 0;  // default timeout of a call; 0: the link's
+  std::string_view request;     // names of the two tables, with namespace
   std::string_view reply;
   // Checks the payload and runs the handler, or refuses. Generated; null in a description that only clients use.
   void (*serve)(Service& service, ServedCall& call) = nullptr;
 };
 
 struct ServiceDescription {
-  std::string_view name;       // with namespace: greeter.Greeter
+  std::string_view name;  // with namespace: greeter.Greeter
   // Over the canonical form of the service: names, ids, types, defaults. Equal fingerprints: the same wire bytes.
   std::uint64_t fingerprint;
   std::span<const MethodDescription> methods;  // in order of id

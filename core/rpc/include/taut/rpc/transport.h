@@ -33,13 +33,13 @@ enum class Check : std::uint8_t {
 
 // Options of a link; each can stand in a URL under the same name.
 struct LinkOptions {
-  std::uint32_t ring_bytes = 64 * 1024;          // URL: ring
-  std::uint32_t urgent_ring_bytes = 8 * 1024;    // URL: urgent_ring
-  std::uint32_t inflight = 64;                   // calls the client may have unanswered; URL: inflight
-  std::uint32_t reply_bytes_max = 4096;          // room for answers whose schema sets no bound; URL: reply_max
-  Check check = Check::in_place;                 // URL: check=in_place|copy
-  bool schema_exact = false;                     // URL: schema=exact
-  Nanoseconds timeout = std::chrono::seconds(1); // of a call that names none; URL: timeout
+  std::uint32_t ring_bytes = 64 * 1024;                   // URL: ring
+  std::uint32_t urgent_ring_bytes = 8 * 1024;             // URL: urgent_ring
+  std::uint32_t inflight = 64;                            // calls the client may have unanswered; URL: inflight
+  std::uint32_t reply_bytes_max = 4096;                   // room for answers whose schema sets no bound; URL: reply_max
+  Check check = Check::in_place;                          // URL: check=in_place|copy
+  bool schema_exact = false;                              // URL: schema=exact
+  Nanoseconds timeout = std::chrono::seconds(1);          // of a call that names none; URL: timeout
   Nanoseconds connect_timeout = std::chrono::seconds(1);  // URL: connect_timeout
 };
 // Reads the options of `url` over `defaults`; refuses unknown names and impossible values, and a ring that cannot keep
@@ -56,13 +56,13 @@ struct Agreement {
   Check check = Check::in_place;
   ClockSource clock = ClockSource::monotonic;  // of the stamps on this link
   std::uint64_t link_id = 0;
-  int peer_pid = 0;                 // for people: death is never judged by it
-  MethodTable peer_methods;         // what this side may call; empty on a server's end
+  int peer_pid = 0;          // for people: death is never judged by it
+  MethodTable peer_methods;  // what this side may call; empty on a server's end
 };
 
 // Why a link ended.
 struct LinkEnded {
-  Why why;            // peer_died: proven by its pidfd; peer_closed; peer_violation; link_closed
+  Why why;  // peer_died: proven by its pidfd; peer_closed; peer_violation; link_closed
   std::string text;
   bool runs_on = false;  // peer_closed without a goodbye: the peer lives, and may still run what it took
 };
@@ -100,13 +100,13 @@ class Inbox {
 
 // What a listener needs to know of its dispatcher.
 struct ListenContext {
-  std::uint64_t endpoint;                 // names this listener in the Inbox
+  std::uint64_t endpoint;  // names this listener in the Inbox
   ControlPlane& control;
   Inbox& inbox;
-  int board_fd = -1;                      // the dispatcher's board, to be passed to peers
-  const MethodTable& methods;             // outlives the listener
+  int board_fd = -1;                                // the dispatcher's board, to be passed to peers
+  const MethodTable& methods;                       // outlives the listener
   std::vector<const ServiceDescription*> services;  // for tools that ask for the schema
-  LinkOptions limits;                     // what the server allows at most
+  LinkOptions limits;                               // what the server allows at most
   Clock clock;
 };
 struct ConnectContext {

@@ -12,7 +12,7 @@ namespace taut::rpc {
 
 struct Url {
   std::string scheme;
-  std::string rest;   // between :// and ?: a name, a path, host:port
+  std::string rest;  // between :// and ?: a name, a path, host:port
   std::vector<std::pair<std::string, std::string>> options;
 
   static Result<Url> parse(std::string_view text);

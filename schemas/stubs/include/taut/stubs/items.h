@@ -51,8 +51,7 @@ class Items {
     present_ = true;
   }
   template <class R>
-    requires(stubs::RangeOf<R, T> && !std::is_same_v<std::remove_cvref_t<R>, Items>)
-  constexpr Items(R&& range) noexcept {
+  requires(stubs::RangeOf<R, T> && !std::is_same_v<std::remove_cvref_t<R>, Items>) constexpr Items(R&& range) noexcept {
     data_ = std::ranges::data(range);
     size_ = std::ranges::size(range);
     present_ = true;
@@ -86,8 +85,8 @@ class Items<std::string_view> {
     present_ = true;
   }
   template <class R>
-    requires(stubs::RangeOf<R, std::string_view> && !std::is_same_v<std::remove_cvref_t<R>, Items>)
-  constexpr Items(R&& range) noexcept {
+  requires(stubs::RangeOf<R, std::string_view> &&
+           !std::is_same_v<std::remove_cvref_t<R>, Items>) constexpr Items(R&& range) noexcept {
     views_ = std::ranges::data(range);
     size_ = std::ranges::size(range);
     present_ = true;

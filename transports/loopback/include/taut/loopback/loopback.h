@@ -22,10 +22,10 @@ namespace taut::loopback {
 // What may happen to a record on its way; chances between 0 and 1, rolled from the seed.
 struct Faults {
   std::uint64_t seed = 1;
-  double drop = 0;                    // never arrives
-  double truncate = 0;                // arrives with fewer payload bytes
-  double disconnect = 0;              // the link ends instead; what was sent before it arrives
-  double late = 0;                    // waits `delay` first, and everything behind it
+  double drop = 0;        // never arrives
+  double truncate = 0;    // arrives with fewer payload bytes
+  double disconnect = 0;  // the link ends instead; what was sent before it arrives
+  double late = 0;        // waits `delay` first, and everything behind it
   Nanoseconds delay{0};
 };
 
