@@ -207,6 +207,9 @@ void Core::control_turn(Nanoseconds wait) noexcept {
   if (own_control_ != nullptr) own_control_->poll(wait);
   if (turn_->take_from_outside(Turn::kReplies)) give_owed_answers(*turn_);
   if (turn_->take_from_outside(Turn::kInbox)) take_inbox();
+  for (const auto& end : ends_) {
+    if (end->broken()) end_link(*end, {Why::peer_violation, end->violation()});
+  }
   const bool may_call_user = !turn_->waiting && !turn_->calling_user;
   if (any_news_ && may_call_user) tell_news();
   if (some_ended_ && may_call_user) bury_the_ended(false);
@@ -221,7 +224,7 @@ void Core::run(const std::atomic<bool>& over) noexcept {
       idle_since = turn_->now;
     } else if (rests && turn_->now > idle_since + spin_ticks_) [[unlikely]] {
       rest(turn_->clock.to_duration(turn_->now - idle_since));
-    } else if (hot_.size() == 1) {
+    } else if (turn_->on_owner() && !forked() && hot_.size() == 1) {
       hot_.front()->watch(kLooks);
     }
   }

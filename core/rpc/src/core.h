@@ -30,7 +30,7 @@ class Core final : public Inbox, public std::enable_shared_from_this<Core> {
   void stop_listening(std::uint64_t endpoint) noexcept;
   void forget(LinkState& link) noexcept;
   // The claim of a call is over whose link ended while it was open.
-  void drop_claims(std::uint64_t endpoint) noexcept;
+  void drop_claim(std::uint64_t endpoint, ring::Lane lane, const std::byte* payload) noexcept;
   void close() noexcept;  // everything ends: the dispatcher is being destroyed
 
   // --- the turn (core.cpp)

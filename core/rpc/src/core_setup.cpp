@@ -277,9 +277,9 @@ void Core::tell_news() {
   }
 }
 
-void Core::drop_claims(std::uint64_t endpoint) noexcept {
+void Core::drop_claim(std::uint64_t endpoint, ring::Lane lane, const std::byte* payload) noexcept {
   for (const auto& end : ends_) {
-    if (end->endpoint == endpoint) end->drop_requests();
+    if (end->endpoint == endpoint && end->claimed(lane, payload)) end->drop_request(lane);
   }
 }
 

@@ -113,7 +113,7 @@ int LinkEnd::poll(int budget) noexcept {
 [[gnu::flatten]] int LinkEnd::poll_records(LaneEnd& first_lane, Record record, int budget) noexcept {
   LaneEnd& normal = lanes_[0];
   LaneEnd& urgent = lanes_[1];
-  if (normal.claim_open | urgent.claim_open) [[unlikely]]
+  if (normal.claimed != nullptr || urgent.claimed != nullptr) [[unlikely]]
     return refuse_poll(first_lane, record);
   if (several_) {
     normal.out.begin_batch();
@@ -132,7 +132,7 @@ int LinkEnd::poll(int budget) noexcept {
         normal.out.begin_batch();
       }
     }
-    if (done >= budget) break;
+    if (done >= budget || lane->claimed != nullptr) break;  // what is being written counts on the room that is free
     lane = &urgent;
     record = urgent.in.next();
     if (!record) {
@@ -279,7 +279,6 @@ void LinkEnd::serve(LaneEnd& lane, Record record, const std::byte* header_bytes,
   request.started = turn.now;
   request.budget = header.budget;
   request.bound = ring::kStep;
-  request.method = static_cast<u16>(method_index);
   request.lane = lane.name;
   request.room = AnswerRoom::none;
   request.ran = false;
@@ -369,13 +368,14 @@ inline void LinkEnd::run_callback(PendingTable::Row& row, const RawAnswer& answe
   for (const Lane lane_name : kLanes) {
     LaneEnd& lane = lane_of(lane_name);
     for (const Kept& kept : lane.kept) {
+      if (broken_) break;  // nothing more of this peer is handled
       if (!kept.handled) {
         alignas(64) std::byte copy[kCopyMax];
         const std::byte* bytes = take_in(lane, kept.record, copy);
         take(lane, kept.record, copy, bytes);
         ++done;
       } else {
-        --lane.calls_open;  // only now: a grant that came back with the wait would let the ring overfill
+        --lane.calls_open;  // see give_back()
       }
       lane.in.release(kept.record.end);
     }
@@ -389,8 +389,10 @@ inline void LinkEnd::run_callback(PendingTable::Row& row, const RawAnswer& answe
 
 [[gnu::always_inline]] inline CallRoom LinkEnd::claim_request(Lane lane_name, u32 payload_bytes) noexcept {
   LaneEnd& lane = lane_of(lane_name);
-  if (lane.claim_open) [[unlikely]]
+  if (lane.claimed != nullptr) [[unlikely]]
     return {nullptr, 0, Why::open_claim};
+  if (broken_) [[unlikely]]
+    return {nullptr, 0, Why::peer_violation};
   if (lane.calls_open >= lane.calls_max) [[unlikely]]
     return {nullptr, 0, Why::calls_in_flight};
   if (halt_word_->load(std::memory_order_relaxed) != 0) [[unlikely]]
@@ -408,13 +410,14 @@ inline void LinkEnd::run_callback(PendingTable::Row& row, const RawAnswer& answe
   claim_reported_ = false;
   lane.claim_staged = lane.claim.room <= kCopyMax && !lane.out.unseen();
   std::byte* const record = lane.claim_staged ? lane.staged : lane.out.memory().bytes(lane.claim.at);
-  return {record + sizeof(ring::RequestHeader), lane.claim.room - u32{sizeof(ring::RequestHeader)}, Why::none};
+  lane.claimed = record + sizeof(ring::RequestHeader);
+  return {lane.claimed, lane.claim.room - u32{sizeof(ring::RequestHeader)}, Why::none};
 }
 
 [[gnu::always_inline]] inline PendingTable::Row* LinkEnd::send_request(Lane lane_name, u16 method, u32 payload_bytes,
                                                                        u32 budget, Ticks timeout) noexcept {
   LaneEnd& lane = lane_of(lane_name);
-  lane.claim_open = false;
+  lane.claimed = nullptr;
   const Ticks stamp = turn_->stamp();  // first: it takes a while, and is needed last
   PendingTable::Row* row = pending_.open();
   if (row == nullptr) [[unlikely]]
@@ -427,7 +430,6 @@ inline void LinkEnd::run_callback(PendingTable::Row& row, const RawAnswer& answe
     lane.out.send_in_place(lane.claim, head, row->call, stamp, rest);
   }
   row->end = lane.out.position();
-  row->method = method;
   row->lane = lane_name;
   row->deadline = timeout == kNever ? kNever : stamp + timeout;
   if (row->deadline < turn_->earliest_deadline) turn_->earliest_deadline = row->deadline;
@@ -442,12 +444,12 @@ LinkEnd::Found LinkEnd::look_for(u64 call, Status& status, AnswerBuffer& buffer)
     LaneEnd& lane = lane_of(lane_name);
     while (const Record record = lane.in.next()) {
       any = true;
-      if (is_answer_to(lane, record, call, buffer)) {
+      const u64 answered = copy_answer(lane, record, buffer);
+      if (answered == call) [[likely]] {
         take_answer(lane, record, call, status, buffer);
         return broken_ ? Found::something : Found::answer;
       }
-      lane.kept.push_back({record, false});
-      any_kept_ = true;
+      pass_by(lane, record, answered);
     }
     lane.in.idle();
     if (lane.in.violated()) [[unlikely]]
@@ -456,17 +458,47 @@ LinkEnd::Found LinkEnd::look_for(u64 call, Status& status, AnswerBuffer& buffer)
   return any ? Found::something : Found::nothing;
 }
 
-// Copies what is looked at to the buffer: a small record whole, the first line of others.
-[[gnu::always_inline]] inline bool LinkEnd::is_answer_to(LaneEnd& lane, Record record, u64 call,
-                                                         AnswerBuffer& buffer) noexcept {
+// Copies what is looked at to the buffer: a small record whole, the first line of others. Returns the call that it
+// answers, 0 for none.
+[[gnu::always_inline]] inline u64 LinkEnd::copy_answer(LaneEnd& lane, Record record, AnswerBuffer& buffer) noexcept {
   static_assert(AnswerBuffer::kRecordBytes == kCopyMax);
   if (record.head.kind() != Kind::reply) [[unlikely]]
-    return false;
+    return 0;
   const u32 bytes = record.head.bytes();
   memory::opaque_copy(buffer.record(), lane.in.bytes(record), bytes <= kCopyMax ? ring::up(bytes) : ring::kStep);
   u64 id;
   std::memcpy(&id, buffer.record() + offsetof(ring::ReplyHeader, call), sizeof id);
-  return id == call;
+  return id;
+}
+
+// A wait found something else. What somebody has a callback for is kept for the next poll(); an answer that nobody
+// listens to is done with, since a client that only waits would keep it, and all behind it, for ever.
+[[gnu::noinline]] void LinkEnd::pass_by(LaneEnd& lane, Record record, u64 answered) noexcept {
+  PendingTable::Row* row = answered != 0 ? pending_.find(answered) : nullptr;
+  if (answered == 0 || lane.calls_open == 0 || (row != nullptr && row->callback)) {
+    lane.kept.push_back({record, false});
+    any_kept_ = true;
+    return;
+  }
+  if (row == nullptr) {
+    late_answer(lane);
+  } else {
+    row->call = 0;
+    pending_.close(*row);
+    counters_.answers_received.add();
+  }
+  give_back(lane, record);
+}
+
+// The answer was taken. Behind one that is kept its room and its grant stay in use: the ring is released in order, and
+// a grant that came back before its room would let the ring overfill.
+inline void LinkEnd::give_back(LaneEnd& lane, Record record) noexcept {
+  if (lane.kept.empty()) [[likely]] {
+    lane.in.release(record.end);
+    --lane.calls_open;
+  } else {
+    lane.kept.push_back({record, true});
+  }
 }
 
 [[gnu::always_inline]] inline void LinkEnd::take_answer(LaneEnd& lane, Record record, u64 call, Status& status,
@@ -490,12 +522,7 @@ LinkEnd::Found LinkEnd::look_for(u64 call, Status& status, AnswerBuffer& buffer)
   row->call = 0;
   pending_.close(*row);
   counters_.answers_received.add();
-  if (lane.kept.empty()) [[likely]] {
-    lane.in.release(record.end);
-    --lane.calls_open;
-  } else {
-    lane.kept.push_back({record, true});
-  }
+  give_back(lane, record);
 }
 
 Ran LinkEnd::verdict(const PendingTable::Row& row, bool stopped) const noexcept {
@@ -544,7 +571,7 @@ void LinkEnd::bury() noexcept {
   // What the peer had committed is still in the ring, and answers that arrived are answers.
   for (const Lane lane_name : kLanes) {
     LaneEnd& lane = lane_of(lane_name);
-    lane.claim_open = false;
+    lane.claimed = nullptr;
     if (served_ == nullptr && !broken() && how.why != Why::forked) {
       poll_kept();
       while (const Record record = lane.in.next()) handle(lane, record);

@@ -60,11 +60,14 @@ class LinkEnd {
 
   // --- calls of this side
   [[nodiscard]] CallRoom claim_request(ring::Lane lane, ring::u32 payload_bytes) noexcept;
-  void drop_request(ring::Lane lane) noexcept { lane_of(lane).claim_open = false; }
-  void drop_requests() noexcept { lanes_[0].claim_open = lanes_[1].claim_open = false; }
+  // Is `payload` the room of the claim that is open in this lane?
+  [[nodiscard]] bool claimed(ring::Lane lane, const std::byte* payload) noexcept {
+    return lane_of(lane).claimed == payload;
+  }
+  void drop_request(ring::Lane lane) noexcept { lane_of(lane).claimed = nullptr; }
   // Is a call being written? Not asked of an end that serves: its answers may be claimed for ever.
   [[nodiscard]] bool claim_open() const noexcept {
-    return served_ == nullptr && (lanes_[0].claim_open || lanes_[1].claim_open);
+    return served_ == nullptr && (lanes_[0].claimed != nullptr || lanes_[1].claimed != nullptr);
   }
   // Sends what was claimed; `stamp + timeout` is when the call ends without an answer. Null: no row is free.
   PendingTable::Row* send_request(ring::Lane lane, ring::u16 method, ring::u32 payload_bytes, ring::u32 budget,
@@ -119,17 +122,17 @@ class LinkEnd {
     ring::u32 calls_open = 0;  // grants in use: they come back when the answer is released
     ring::u32 calls_max;
     ring::u32 calls_abandoned = 0;  // of calls_open: ended here, but their answers have not come
-    bool claim_open = false;
+    std::byte* claimed = nullptr;   // the payload of the open claim; null: none is open
     bool claim_staged = false;
     ring::Claim claim;
-    // Claims room for a record, in a field at a time: a copy of the whole would wait for the stores of its fields.
+    // Claims room for a record, a field at a time: a copy of the whole would wait for the stores of its fields.
     bool claim_record(ring::u32 bytes, ring::u32 reserve) noexcept {
       const ring::Claim made = out.claim(bytes, reserve);
       claim.at = made.at;
       claim.room = made.room;
       claim.pad = made.pad;
       claim.refusal = made.refusal;
-      return claim_open = made.refusal == ring::Refusal::none;
+      return made.refusal == ring::Refusal::none;
     }
     // Small messages are written here and copied into the ring when they are complete: Writer::send_copy().
     alignas(ring::kStep) std::byte staged[kCopyMax] = {};
@@ -148,11 +151,12 @@ class LinkEnd {
   int poll_records(LaneEnd& first_lane, ring::Record record, int budget) noexcept;
   int refuse_poll(LaneEnd& lane, ring::Record record) noexcept;
   int poll_kept() noexcept;
-  [[nodiscard]] bool is_answer_to(LaneEnd& lane, ring::Record record, std::uint64_t call,
-                                  AnswerBuffer& buffer) noexcept;
+  [[nodiscard]] std::uint64_t copy_answer(LaneEnd& lane, ring::Record record, AnswerBuffer& buffer) noexcept;
   void take_answer(LaneEnd& lane, ring::Record record, std::uint64_t call, Status& status,
                    AnswerBuffer& buffer) noexcept;
   void late_answer(LaneEnd& lane) noexcept;
+  void pass_by(LaneEnd& lane, ring::Record record, std::uint64_t answered) noexcept;
+  void give_back(LaneEnd& lane, ring::Record record) noexcept;
   void run_callback(PendingTable::Row& row, const RawAnswer& answer) noexcept;
   [[nodiscard]] Status read_status(ring::Head head, std::span<const std::byte> payload) const noexcept;
   [[nodiscard]] Ran verdict(const PendingTable::Row& row, bool stopped) const noexcept;

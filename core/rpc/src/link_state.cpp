@@ -66,18 +66,16 @@ CallRoom LinkState::claim(const BoundMethod& method, u32 payload_bytes) noexcept
   return end_->claim_request(method.lane, payload_bytes);
 }
 
-void LinkState::drop(const BoundMethod& method) noexcept {
-  if (end_ == nullptr) [[unlikely]]
-    return core_->drop_claims(endpoint_);
-  end_->drop_request(method.lane);
+void LinkState::drop(const BoundMethod& method, const std::byte* payload) noexcept {
+  core_->drop_claim(endpoint_, method.lane, payload);
 }
 
 LinkState::Sent LinkState::commit(const BoundMethod& method, CallRoom room, u32 payload_bytes,
                                   Nanoseconds timeout) noexcept {
   if (room.payload == nullptr) [[unlikely]]
     return {nullptr, room.refused};
-  if (end_ == nullptr) [[unlikely]] {
-    core_->drop_claims(endpoint_);
+  if (end_ == nullptr || !end_->claimed(method.lane, room.payload)) [[unlikely]] {  // a claim of an end that is over
+    drop(method, room.payload);
     return {nullptr, Why::not_connected};
   }
   if (payload_bytes > room.bytes) [[unlikely]] {
@@ -134,14 +132,15 @@ Status LinkState::wait(const BoundMethod& method, CallRoom room, u32 payload_byt
   if (room.refused == Why::wrong_thread) [[unlikely]]
     return refusal(Why::wrong_thread);
   if (turn_->calling_user || turn_->waiting) [[unlikely]] {
-    if (room.payload != nullptr) drop(method);
+    if (room.payload != nullptr) drop(method, room.payload);
     return refusal(Why::inside_handler);
   }
   const Sent sent = commit(method, room, payload_bytes, timeout);
   if (sent.row == nullptr) [[unlikely]] {
     count_refusal(sent.refused);
     // A client that only waits has no other turn in which its link could come back.
-    if (sent.refused == Why::not_connected && core_->on_owner()) core_->control_turn(Nanoseconds{0});
+    const bool no_link = sent.refused == Why::not_connected || sent.refused == Why::peer_violation;
+    if (no_link && core_->on_owner()) core_->control_turn(Nanoseconds{0});
     return refusal(sent.refused);
   }
   end_->ring_if_asleep();
@@ -195,7 +194,9 @@ Binding& bind(LinkState& link, const ServiceDescription& service) { return link.
   return link.claim(method, payload_bytes);
 }
 
-void drop_room(LinkState& link, const BoundMethod& method) noexcept { link.drop(method); }
+void drop_room(LinkState& link, const BoundMethod& method, const std::byte* payload) noexcept {
+  link.drop(method, payload);
+}
 
 [[gnu::flatten]] Callback& send_room(LinkState& link, const BoundMethod& method, CallRoom room, u32 payload_bytes,
                                      Nanoseconds timeout) noexcept {

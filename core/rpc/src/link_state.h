@@ -26,7 +26,7 @@ class LinkState final : public ControlPlane::Source {
 
   Binding& bind(const ServiceDescription& service);
   [[nodiscard]] CallRoom claim(const BoundMethod& method, std::uint32_t payload_bytes) noexcept;
-  void drop(const BoundMethod& method) noexcept;
+  void drop(const BoundMethod& method, const std::byte* payload) noexcept;
   [[nodiscard]] Callback& send(const BoundMethod& method, CallRoom room, std::uint32_t payload_bytes,
                                Nanoseconds timeout) noexcept;
   Status wait(const BoundMethod& method, CallRoom room, std::uint32_t payload_bytes, Nanoseconds timeout,

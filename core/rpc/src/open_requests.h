@@ -14,7 +14,7 @@ namespace taut::rpc {
 
 class LinkEnd;
 
-// What a RawReply may do with its claim.
+// Where an answer that is claimed and not sent is written.
 enum class AnswerRoom : std::uint8_t {
   none,    // nothing is claimed
   staged,  // written beside the ring; its room was promised at admission and is taken when it is sent
@@ -27,8 +27,8 @@ struct alignas(64) OpenRequest {
   Ticks sent = 0;     // the caller's stamp
   Ticks started = 0;  // when it was taken from the ring
   std::uint32_t budget = 0;
-  std::uint32_t bound = 0;  // bytes of ring reserved for the answer, a multiple of 64
-  std::uint16_t method = 0;
+  std::uint32_t bound = 0;    // bytes of ring reserved for the answer, a multiple of 64
+  std::uint32_t claimed = 0;  // payload bytes of its claim
   ring::Lane lane = ring::Lane::normal;
   AnswerRoom room = AnswerRoom::none;
   bool ran = false;  // the handler was started

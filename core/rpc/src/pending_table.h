@@ -19,7 +19,6 @@ class PendingTable {
     std::uint64_t call = 0;  // 0: free
     Ticks deadline = 0;
     std::uint64_t end = 0;  // position behind the request's record: with the server's mark it says whether it ran
-    std::uint16_t method = 0;
     ring::Lane lane = ring::Lane::normal;
     std::uint32_t next_free = 0;
     Callback callback;

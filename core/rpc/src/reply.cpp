@@ -8,7 +8,6 @@ namespace taut::rpc {
 
 using ring::Head;
 using ring::Kind;
-using ring::Lane;
 using ring::u16;
 using ring::u32;
 using ring::u8;
@@ -20,13 +19,13 @@ void LinkEnd::close_request(OpenRequest& request) noexcept {
 
 [[gnu::always_inline]] inline std::byte* LinkEnd::claim_answer(OpenRequest& request, u32 payload_bytes) noexcept {
   LaneEnd& lane = lane_of(request.lane);
-  if (lane.claim_open || payload_bytes >= lane.out.ring_bytes()) return nullptr;
+  if (lane.claimed != nullptr || payload_bytes >= lane.out.ring_bytes()) return nullptr;
   const u32 bytes = sizeof(ring::ReplyHeader) + payload_bytes;
   const bool promised = ring::up(bytes) <= request.bound;
   if (promised && bytes <= kCopyMax && !lane.out.unseen()) {
-    lane.claim_open = true;
     request.room = AnswerRoom::staged;
-    return lane.staged + sizeof(ring::ReplyHeader);
+    request.claimed = payload_bytes;
+    return lane.claimed = lane.staged + sizeof(ring::ReplyHeader);
   }
   // Within its bound an answer uses its own share untested; beyond it, it is an ordinary claim.
   if (!lane.claim_record(bytes, promised ? 0 : lane.admission.reserve())) [[unlikely]] {
@@ -34,7 +33,8 @@ void LinkEnd::close_request(OpenRequest& request) noexcept {
     return nullptr;
   }
   request.room = AnswerRoom::in_ring;
-  return lane.out.memory().bytes(lane.claim.at) + sizeof(ring::ReplyHeader);
+  request.claimed = payload_bytes;
+  return lane.claimed = lane.out.memory().bytes(lane.claim.at) + sizeof(ring::ReplyHeader);
 }
 
 [[gnu::cold, gnu::noinline]] void LinkEnd::broke_promise() noexcept {
@@ -43,13 +43,14 @@ void LinkEnd::close_request(OpenRequest& request) noexcept {
 
 [[gnu::always_inline]] inline void LinkEnd::send_answer(OpenRequest& request, u32 payload_bytes, u16 detail) noexcept {
   LaneEnd& lane = lane_of(request.lane);
-  lane.claim_open = false;
+  lane.claimed = nullptr;
   const u32 bytes = u32{sizeof(ring::ReplyHeader)} + payload_bytes;
   const Head head = Head::make(bytes, Kind::reply, ring::flag::your_id, detail);
   if (request.room == AnswerRoom::staged) {
     const ring::Claim claim = lane.out.claim(bytes);
     if (!claim) [[unlikely]] {
       close_request(request);
+      counters_.answers_lost.add();
       return broke_promise();
     }
     lane.out.send_copy(claim, head, lane.staged, request.call);
@@ -64,13 +65,15 @@ void LinkEnd::close_request(OpenRequest& request) noexcept {
 [[gnu::noinline]] void LinkEnd::refuse(OpenRequest& request, Code code, Ran ran, Why why,
                                        std::string_view text) noexcept {
   LaneEnd& lane = lane_of(request.lane);
+  // What was claimed is not sent any more.
+  if (std::exchange(request.room, AnswerRoom::none) != AnswerRoom::none) lane.claimed = nullptr;
   if (closed_) {
     close_request(request);
     counters_.answers_lost.add();
     return;
   }
   // Another answer is being written in this lane: this one follows in the next turn.
-  if (lane.claim_open) return owe(*turn_, {&request, Status(code, ran, why, text)});
+  if (lane.claimed != nullptr) return owe(*turn_, {&request, Status(code, ran, why, text)});
   // A status is one line: its room was reserved from the start.
   const u32 bytes = std::min<u32>(static_cast<u32>(text.size()), ring::kStep - sizeof(ring::ReplyHeader));
   std::byte* const payload = claim_answer(request, bytes);
@@ -101,6 +104,12 @@ inline bool RawReply::at_home() const noexcept {
 }
 
 [[gnu::flatten]] void RawReply::send(u32 payload_bytes) noexcept {
+  if (request_ == nullptr) return;
+  if (!at_home() || request_->end->closed_) [[unlikely]]
+    return refuse(Code::unavailable, Why::link_closed, {});
+  if (request_->room == AnswerRoom::none || payload_bytes > request_->claimed) [[unlikely]] {
+    return refuse_too_big(payload_bytes);
+  }
   OpenRequest& request = *std::exchange(request_, nullptr);
   request.end->send_answer(request, payload_bytes, 0);
 }
@@ -109,9 +118,6 @@ void RawReply::refuse(Code code, Why why, std::string_view text) noexcept {
   if (request_ == nullptr) return;
   if (!at_home()) return drop_elsewhere(true);
   OpenRequest& request = *std::exchange(request_, nullptr);
-  // What was claimed is not sent any more.
-  if (std::exchange(request.room, AnswerRoom::none) != AnswerRoom::none)
-    request.end->lane_of(request.lane).claim_open = false;
   // What is refused before taken() did not run.
   request.end->refuse(request, code, request.ran ? Ran::yes : Ran::no, why, text);
 }

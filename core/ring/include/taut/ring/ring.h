@@ -51,6 +51,7 @@ struct Record {
 
 // A memory policy for the writing end offers
 //   store_head(at, word, order), load_released(order), store_touched(position, order), fence(order)
+// and, for send_copy() and send_in_place(), bytes(at).
 template <class Memory>
 class Writer {
  public:
@@ -224,6 +225,7 @@ class Writer {
 
 // A memory policy for the reading end offers
 //   load_head(at, order), store_released(position, order)
+// and, for bytes() of a record, bytes(at).
 template <class Memory>
 class Reader {
  public:

@@ -154,13 +154,13 @@ struct CallRoom {
 
 // The running path of a client, in whole words. Claimed room is sent, waited for, or dropped: CallClaim sees to it.
 [[nodiscard]] CallRoom claim_room(LinkState& link, const BoundMethod& method, std::uint32_t payload_bytes) noexcept;
-void drop_room(LinkState& link, const BoundMethod& method) noexcept;
+void drop_room(LinkState& link, const BoundMethod& method, const std::byte* payload) noexcept;
 [[nodiscard]] Callback& send_room(LinkState& link, const BoundMethod& method, CallRoom room,
                                   std::uint32_t payload_bytes, Nanoseconds timeout) noexcept;
 Status wait_room(LinkState& link, const BoundMethod& method, CallRoom room, std::uint32_t payload_bytes,
                  Nanoseconds timeout, AnswerBuffer& buffer) noexcept;
 
-// Room for one request in the link's ring. At most one claim per lane is open at a time; dropping it costs nothing.
+// Room for one request. At most one claim per lane is open at a time; dropping it costs nothing.
 class CallClaim {
  public:
   CallClaim() noexcept = default;
@@ -169,7 +169,7 @@ class CallClaim {
   CallClaim(CallClaim&& other) noexcept : link_(other.link_), method_(other.method_), room_(other.take()) {}
   CallClaim& operator=(CallClaim&&) = delete;
   ~CallClaim() {
-    if (room_.payload != nullptr) drop_room(*link_, *method_);
+    if (room_.payload != nullptr) drop_room(*link_, *method_, room_.payload);
   }
 
   // Empty when the call was refused; send_call() then makes a call that ends with the reason.

@@ -37,7 +37,7 @@ class [[nodiscard]] Call {
   rpc::PendingCall pending_;
 };
 
-// A request that is being written in the ring itself. Empty when the call was refused: sent, it ends with the reason.
+// A request that is being written. Empty when the call was refused: sent, it ends with the reason.
 // One claim per lane is open at a time; dropping it costs nothing.
 template <class Request, class T>
 class [[nodiscard]] Claim {

@@ -8,7 +8,7 @@
 // requests, replies and nested tables alike. Fields that this program's schema does not know are left behind.
 //
 // Threads  a value.
-// Memory   up to 256 bytes inside, more on the heap.
+// Memory   up to 240 bytes inside, more on the heap.
 #pragma once
 
 #include <utility>

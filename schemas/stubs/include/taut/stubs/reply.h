@@ -2,7 +2,8 @@
 // move it somewhere and answer later.
 //
 // Threads  the dispatcher's; carried to another thread it comes back through Dispatcher::post().
-// Memory   a few ids, valid after link and dispatcher are gone. Nothing allocates.
+// Memory   one pointer, valid after link and dispatcher are gone: what it needs of them stays until then. Nothing
+//          allocates.
 // Waits    never: room for the answer was reserved when the call was admitted.
 #pragma once
 
