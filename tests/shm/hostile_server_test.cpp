@@ -54,15 +54,19 @@ void pass_on(int socket, const Caught& caught) {
   message.msg_iov = &part;
   message.msg_iovlen = 1;
   if (!caught.descriptors.empty()) {
-    std::vector<int> fds;
-    for (const Descriptor& fd : caught.descriptors) fds.push_back(fd.get());
+    const std::size_t bytes = sizeof(int) * caught.descriptors.size();
     message.msg_control = control;
-    message.msg_controllen = CMSG_SPACE(sizeof(int) * fds.size());
+    message.msg_controllen = CMSG_SPACE(bytes);
     cmsghdr* header = CMSG_FIRSTHDR(&message);
     header->cmsg_level = SOL_SOCKET;
     header->cmsg_type = SCM_RIGHTS;
-    header->cmsg_len = CMSG_LEN(sizeof(int) * fds.size());
-    std::memcpy(CMSG_DATA(header), fds.data(), sizeof(int) * fds.size());
+    header->cmsg_len = CMSG_LEN(bytes);
+    auto* to = CMSG_DATA(header);
+    for (const Descriptor& descriptor : caught.descriptors) {
+      const int fd = descriptor.get();
+      std::memcpy(to, &fd, sizeof fd);
+      to += sizeof fd;
+    }
   }
   EXPECT_GE(sendmsg(socket, &message, MSG_NOSIGNAL), 0);
 }

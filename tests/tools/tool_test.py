@@ -180,6 +180,13 @@ class ToolTest(unittest.TestCase):
             file.write(request)
         self.assertEqual(self.answer("greeter", "Greeter/SayHello", "-d", "@" + file.name), expected)
         self.assertEqual(self.answer("greeter", "Greeter/SayHello", "42"), {"text": "Hello, 42"})
+        self.assertEqual(self.answer("greeter", "Greeter/SayHello", request), expected)
+
+    def test_call_with_a_word_for_a_number(self):
+        self.serve("calculator")
+        done = self.taut("call", "calculator", "Calculator/Add", "1", "many")
+        self.assertEqual(done.returncode, 2)
+        self.assertIn("b wants a number, not 'many'", done.stderr)
 
     def test_call_with_a_list(self):
         self.serve("echo")

@@ -137,6 +137,8 @@ int call(const CallOptions& options) {
 
   auto json = options.data ? read_data(*options.data, exit) : std::optional<std::string>();
   if (options.data && !json) return exit;
+  // One value that begins like an object is the request as JSON: nobody means a text by it.
+  if (!json && options.values.size() == 1 && options.values[0].starts_with('{')) json = options.values[0];
   if (!json) {
     const auto made = schema->json_of_values(tables->request, options.values);
     if (!made) return fail(kUsage, "{}", made.error().what());

@@ -77,8 +77,8 @@ int run(int argc, char** argv) {
   call_command->add_option("TARGET", call_options.target, "The service: shm://NAME, or NAME")->required();
   call_command->add_option("METHOD", call_options.method, "Service/Method; the service's namespace may be left out")
       ->required();
-  auto* values = call_command->add_option("VALUES", call_options.values,
-                                          "Values of the request's fields, in the order of the schema");
+  auto* values = call_command->add_option(
+      "VALUES", call_options.values, "Values of the request's fields, in the order of the schema, or one JSON object");
   auto* data_option = call_command->add_option("-d,--data", data, "The request: JSON, @FILE, or @- for stdin")
                           ->type_name("JSON")
                           ->excludes(values);

@@ -136,6 +136,10 @@ Result<std::string> Schema::json_of_values(const std::string& table, std::span<c
     const bool is_number = type <= reflection::Double && !values[i].empty() &&
                            (std::isdigit(static_cast<unsigned char>(values[i].front())) || values[i].front() == '-' ||
                             values[i] == "true" || values[i] == "false");
+    if (type <= reflection::Double && !is_number && fields[i]->type()->index() < 0) {
+      return make_error(Code::invalid_argument, 0, {}, "%s wants a number, not '%s'", fields[i]->name()->c_str(),
+                        values[i].c_str());
+    }
     // Names of enum values and texts are quoted; lists and objects are JSON as they stand.
     const bool as_it_stands = is_number || (type > reflection::String);
     json += (i == 0 ? "" : ", ") + json_text(fields[i]->name()->string_view()) + ": " +
