@@ -222,9 +222,11 @@ void Core::run(const std::atomic<bool>& over) noexcept {
   while (!over.load(std::memory_order_relaxed) && !stopping.load(std::memory_order_relaxed)) {
     if (poll(Dispatcher::kPollDefault) != 0) {
       idle_since = turn_->now;
+    } else if (!turn_->on_owner() || turn_->calling_user || turn_->waiting || forked()) [[unlikely]] {
+      break;  // poll() said why it does nothing here; resting would look at what is not this thread's or process's
     } else if (rests && turn_->now > idle_since + spin_ticks_) [[unlikely]] {
       rest(turn_->clock.to_duration(turn_->now - idle_since));
-    } else if (turn_->on_owner() && !forked() && hot_.size() == 1) {
+    } else if (hot_.size() == 1) {
       hot_.front()->watch(kLooks);
     }
   }

@@ -120,7 +120,11 @@ int LinkEnd::poll(int budget) noexcept {
     batching_ = true;
     sent();
   }
-  int done = any_kept_ ? poll_kept() : 0;
+  int done = 0;
+  if (any_kept_) [[unlikely]] {
+    done = poll_kept();
+    if (any_kept_) return done + refuse_poll(first_lane, record);  // one of their handlers left a claim open
+  }
   LaneEnd* lane = &first_lane;
   while (record) {
     if (batching_) prefetch_behind(*lane, record);
@@ -132,7 +136,8 @@ int LinkEnd::poll(int budget) noexcept {
         normal.out.begin_batch();
       }
     }
-    if (done >= budget || lane->claimed != nullptr) break;  // what is being written counts on the room that is free
+    // What is being written counts on the room that is free.
+    if (done >= budget || normal.claimed != nullptr || urgent.claimed != nullptr) break;
     lane = &urgent;
     record = urgent.in.next();
     if (!record) {
@@ -367,21 +372,23 @@ inline void LinkEnd::run_callback(PendingTable::Row& row, const RawAnswer& answe
   int done = 0;
   for (const Lane lane_name : kLanes) {
     LaneEnd& lane = lane_of(lane_name);
-    for (const Kept& kept : lane.kept) {
-      if (broken_) break;  // nothing more of this peer is handled
-      if (!kept.handled) {
+    auto next = lane.kept.begin();
+    for (; next != lane.kept.end(); ++next) {
+      if (broken_ || lanes_[0].claimed != nullptr || lanes_[1].claimed != nullptr) break;
+      if (!next->handled) {
         alignas(64) std::byte copy[kCopyMax];
-        const std::byte* bytes = take_in(lane, kept.record, copy);
-        take(lane, kept.record, copy, bytes);
+        const std::byte* bytes = take_in(lane, next->record, copy);
+        take(lane, next->record, copy, bytes);
         ++done;
       } else {
         --lane.calls_open;  // see give_back()
       }
-      lane.in.release(kept.record.end);
+      lane.in.release(next->record.end);
     }
-    lane.kept.clear();
+    if (broken_) next = lane.kept.end();  // nothing more of this peer is handled
+    lane.kept.erase(lane.kept.begin(), next);
   }
-  any_kept_ = false;
+  any_kept_ = !lanes_[0].kept.empty() || !lanes_[1].kept.empty();
   return done;
 }
 
@@ -471,15 +478,22 @@ LinkEnd::Found LinkEnd::look_for(u64 call, Status& status, AnswerBuffer& buffer)
   return id;
 }
 
-// A wait found something else. What somebody has a callback for is kept for the next poll(); an answer that nobody
+// A wait found something else. What somebody has a callback for is kept for the next poll(); a record that nobody
 // listens to is done with, since a client that only waits would keep it, and all behind it, for ever.
 [[gnu::noinline]] void LinkEnd::pass_by(LaneEnd& lane, Record record, u64 answered) noexcept {
-  PendingTable::Row* row = answered != 0 ? pending_.find(answered) : nullptr;
-  if (answered == 0 || lane.calls_open == 0 || (row != nullptr && row->callback)) {
+  const bool is_answer = record.head.kind() == Kind::reply;
+  PendingTable::Row* row = is_answer ? pending_.find(answered) : nullptr;
+  if ((row != nullptr && row->callback) || (!is_answer && !lane.kept.empty())) {
     lane.kept.push_back({record, false});
     any_kept_ = true;
     return;
   }
+  if (!is_answer) {  // only a client waits, and nothing else is sent to one
+    if ((record.head.kind_byte() & ring::kKindMayBeSkipped) == 0)
+      return broke("a record of kind %lu, which was not agreed", record.head.kind_byte());
+    return lane.in.release(record.end);
+  }
+  if (lane.calls_open == 0) return broke("an answer to a call that nobody made");
   if (row == nullptr) {
     late_answer(lane);
   } else {
@@ -568,10 +582,10 @@ Ticks LinkEnd::expire(Ticks now) noexcept {
 
 void LinkEnd::bury() noexcept {
   const LinkEnded& how = *ended;
+  for (LaneEnd& lane : lanes_) lane.claimed = nullptr;
   // What the peer had committed is still in the ring, and answers that arrived are answers.
   for (const Lane lane_name : kLanes) {
     LaneEnd& lane = lane_of(lane_name);
-    lane.claimed = nullptr;
     if (served_ == nullptr && !broken() && how.why != Why::forked) {
       poll_kept();
       while (const Record record = lane.in.next()) handle(lane, record);

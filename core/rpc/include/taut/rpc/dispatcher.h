@@ -149,7 +149,8 @@ class Dispatcher {
   int poll(int units = kPollDefault) noexcept;
   // Polls until `when`.
   void poll_until(std::chrono::steady_clock::time_point when) noexcept;
-  // Polls until stop(); with the idle strategy.
+  // Polls until stop(); with the idle strategy. Ends at once, with an error in the log, where poll() may not be called:
+  // on another thread, inside a handler or callback, and in a child of fork() that has the links of its parent.
   void run() noexcept;
   // Polls until one of the signals comes.
   void run_until(const Signals& signals) noexcept;
