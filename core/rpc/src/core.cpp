@@ -132,7 +132,7 @@ int Core::run_finished() noexcept {
     try {
       call.callback.finish({call.status, {}});
     } catch (...) {
-      turn_->log(Severity::error, "a callback threw");
+      turn_->log_thrown("a callback");
     }
     turn_->calling_user = false;
   }
@@ -163,7 +163,7 @@ int Core::run_posts(int budget) noexcept {
     try {
       posted.run();
     } catch (...) {
-      turn_->log(Severity::error, "a posted function threw");
+      turn_->log_thrown("a posted function");
     }
   }
   if (next_post_ >= running_posts_.size()) running_posts_.clear();

@@ -67,6 +67,17 @@ Transport* Core::transport_of(const Url& url) const noexcept {
   return nullptr;
 }
 
+void Turn::log_thrown(const std::string& whose) const noexcept {
+  std::string text = whose + " threw";
+  try {
+    throw;
+  } catch (const std::exception& thrown) {
+    text += std::string(": ") + thrown.what();
+  } catch (...) {
+  }
+  log(Severity::error, text);
+}
+
 Result<void> Core::be_ready() {
   if (control_error_) return *control_error_;
   if (!fork_guard_) {

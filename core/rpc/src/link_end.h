@@ -1,5 +1,6 @@
-// One end of one link: two lanes in both directions, the calls it made, and the requests it has to answer. This is the
-// running path; it neither allocates, nor logs, nor makes a system call except to ring a sleeper's bell.
+// One end of one link: two lanes in both directions (link_end.cpp), the calls it made (link_calls.cpp), and the
+// requests it has to answer (link_serves.cpp, reply.cpp). This is the running path; it neither allocates, nor logs, nor
+// makes a system call except to ring a sleeper's bell.
 //
 // Threads  the dispatcher's. Replies may come home from others: reply_home.cpp.
 // Owns     the wire, and through it the memory of the lanes.
@@ -139,6 +140,8 @@ class LinkEnd {
     std::vector<Kept> kept;
   };
 
+  // In the order in which they are looked at.
+  static constexpr ring::Lane kLanes[] = {ring::Lane::urgent, ring::Lane::normal};
   static constexpr std::size_t index(ring::Lane lane) noexcept { return static_cast<std::size_t>(lane); }
   LaneEnd& lane_of(ring::Lane lane) noexcept { return lane == ring::Lane::normal ? lanes_[0] : lanes_[1]; }
   // Handles a record that next() found: copies it out of the ring if it is small, gives its room back, and hands it on.

@@ -53,6 +53,9 @@ struct Turn {
 
   LogCallback log = log_to_stderr;
 
+  // Of the exception that is being handled.
+  void log_thrown(const std::string& whose) const noexcept;
+
   // What came in from outside the turn, one bit each, so that a turn asks once: the dispatcher looks at the next one.
   static constexpr unsigned kPosts = 1;
   static constexpr unsigned kInbox = 2;

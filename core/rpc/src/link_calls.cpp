@@ -1,0 +1,283 @@
+// The calls of this side: claimed, sent, answered, waited for, given up.
+#include <cstring>
+
+#include "link_end.h"
+#include "taut/memory/copy.h"
+
+namespace taut::rpc {
+
+using ring::Head;
+using ring::Kind;
+using ring::Lane;
+using ring::Record;
+using ring::u16;
+using ring::u32;
+using ring::u64;
+using ring::u8;
+
+namespace {
+
+// An answer that is ok, without pieces or extensions: the usual one, told by a single comparison.
+constexpr bool is_plain_answer(Head head) noexcept {
+  return head.word >> 32 == Head::make(0, Kind::reply, ring::flag::your_id).word >> 32;
+}
+
+}  // namespace
+
+[[gnu::always_inline]] inline CallRoom LinkEnd::claim_request(Lane lane_name, u32 payload_bytes) noexcept {
+  LaneEnd& lane = lane_of(lane_name);
+  if (lane.claimed != nullptr) [[unlikely]]
+    return {nullptr, 0, Why::open_claim};
+  if (broken_) [[unlikely]]
+    return {nullptr, 0, Why::peer_violation};
+  if (lane.calls_open >= lane.calls_max) [[unlikely]]
+    return {nullptr, 0, Why::calls_in_flight};
+  if (halt_word_->load(std::memory_order_relaxed) != 0) [[unlikely]]
+    return {nullptr, 0, Why::halted};
+  const u32 bytes = sizeof(ring::RequestHeader) + payload_bytes;
+  if (payload_bytes >= lane.out.ring_bytes()) [[unlikely]]
+    return {nullptr, 0, Why::too_big};
+  if (!lane.claim_record(bytes, lane.admission.reserve())) [[unlikely]] {
+    if (lane.claim.refusal == ring::Refusal::violation) broke("an impossible `released` position");
+    return {nullptr, 0,
+            lane.claim.refusal == ring::Refusal::too_big ? Why::too_big
+            : lane.claim.refusal == ring::Refusal::full  ? Why::ring_full
+                                                         : Why::peer_violation};
+  }
+  claim_reported_ = false;
+  lane.claim_staged = lane.claim.room <= kCopyMax && !lane.out.unseen();
+  std::byte* const record = lane.claim_staged ? lane.staged : lane.out.memory().bytes(lane.claim.at);
+  lane.claimed = record + sizeof(ring::RequestHeader);
+  return {lane.claimed, lane.claim.room - u32{sizeof(ring::RequestHeader)}, Why::none};
+}
+
+[[gnu::always_inline]] inline PendingTable::Row* LinkEnd::send_request(Lane lane_name, u16 method, u32 payload_bytes,
+                                                                       u32 budget, Ticks timeout) noexcept {
+  LaneEnd& lane = lane_of(lane_name);
+  lane.claimed = nullptr;
+  const Ticks stamp = turn_->stamp();  // first: it takes a while, and is needed last
+  PendingTable::Row* row = pending_.open();
+  if (row == nullptr) [[unlikely]]
+    return nullptr;
+  const Head head = Head::make(u32{sizeof(ring::RequestHeader)} + payload_bytes, Kind::request, 0, method);
+  const u64 rest = budget;  // credit and extensions are 0
+  if (lane.claim_staged) {
+    lane.out.send_copy(lane.claim, head, lane.staged, row->call, stamp, rest);
+  } else {
+    lane.out.send_in_place(lane.claim, head, row->call, stamp, rest);
+  }
+  row->end = lane.out.position();
+  row->lane = lane_name;
+  row->deadline = timeout == kNever ? kNever : stamp + timeout;
+  if (row->deadline < turn_->earliest_deadline) turn_->earliest_deadline = row->deadline;
+  ++lane.calls_open;
+  counters_.calls_sent.add();
+  return row;
+}
+
+[[gnu::noinline]] Status LinkEnd::read_status(Head head, std::span<const std::byte> payload) const noexcept {
+  const u16 detail = head.detail();
+  const auto code = static_cast<u8>(detail);
+  const auto ran = static_cast<u8>(detail >> 8) & 3;
+  const auto why = static_cast<u8>(detail >> 10);
+  const std::string_view text(reinterpret_cast<const char*>(payload.data()),
+                              std::min<std::size_t>(payload.size(), kStatusTextMax));
+  return {code != 0 && code < kCodeCount ? static_cast<Code>(code) : Code::unknown,
+          ran < static_cast<int>(kRanCount) ? static_cast<Ran>(ran) : Ran::maybe,
+          why < static_cast<u8>(Why::count_) ? static_cast<Why>(why) : Why::none, text};
+}
+
+void LinkEnd::finish(LaneEnd& lane, Head head, const std::byte* header_bytes,
+                     std::span<const std::byte> payload) noexcept {
+  u64 call;
+  std::memcpy(&call, header_bytes + offsetof(ring::ReplyHeader, call), sizeof call);
+  if (lane.calls_open == 0) [[unlikely]]
+    return broke("an answer to a call that nobody made");
+  --lane.calls_open;
+  PendingTable::Row* row = pending_.find(call);
+  if (row == nullptr) [[unlikely]]
+    return late_answer(lane);
+  counters_.answers_received.add();
+  if (is_plain_answer(head)) [[likely]] {
+    run_callback(*row, {Status{}, payload});
+  } else if (head.flags() != ring::flag::your_id) {
+    broke("an answer with flags %lu, which were not agreed", head.flags());
+  } else {
+    run_callback(*row, {read_status(head, payload), {}});
+  }
+}
+
+// A call that ended here before its answer came. Any other answer is a lie.
+[[gnu::cold, gnu::noinline]] void LinkEnd::late_answer(LaneEnd& lane) noexcept {
+  if (lane.calls_abandoned == 0) return broke("an answer to a call that nobody made, or a second one");
+  --lane.calls_abandoned;
+  counters_.answers_late.add();
+}
+
+inline void LinkEnd::run_callback(PendingTable::Row& row, const RawAnswer& answer) noexcept {
+  row.call = 0;  // ended; the row itself is free again when its callback has run, which may make new calls
+  turn_->calling_user = true;
+  try {
+    row.callback.finish(answer);
+  } catch (...) {
+    turn_->log_thrown("the callback of a call");
+  }
+  turn_->calling_user = false;
+  pending_.close(row);
+}
+
+LinkEnd::Found LinkEnd::look_for(u64 call, Status& status, AnswerBuffer& buffer) noexcept {
+  bool any = false;
+  for (const Lane lane_name : kLanes) {
+    LaneEnd& lane = lane_of(lane_name);
+    while (const Record record = lane.in.next()) {
+      any = true;
+      const u64 answered = copy_answer(lane, record, buffer);
+      if (answered == call) [[likely]] {
+        take_answer(lane, record, call, status, buffer);
+        return broken_ ? Found::something : Found::answer;
+      }
+      pass_by(lane, record, answered);
+    }
+    lane.in.idle();
+    if (lane.in.violated()) [[unlikely]]
+      broke("a record of impossible size, kind or place");
+  }
+  return any ? Found::something : Found::nothing;
+}
+
+// Copies what is looked at to the buffer: a small record whole, the first line of others. Returns the call that it
+// answers, 0 for none.
+[[gnu::always_inline]] inline u64 LinkEnd::copy_answer(LaneEnd& lane, Record record, AnswerBuffer& buffer) noexcept {
+  static_assert(AnswerBuffer::kRecordBytes == kCopyMax);
+  if (record.head.kind() != Kind::reply) [[unlikely]]
+    return 0;
+  const u32 bytes = record.head.bytes();
+  memory::opaque_copy(buffer.record(), lane.in.bytes(record), bytes <= kCopyMax ? ring::up(bytes) : ring::kStep);
+  u64 id;
+  std::memcpy(&id, buffer.record() + offsetof(ring::ReplyHeader, call), sizeof id);
+  return id;
+}
+
+// A wait found something else. What somebody has a callback for is kept for the next poll(); a record that nobody
+// listens to is done with, since a client that only waits would keep it, and all behind it, for ever.
+[[gnu::noinline]] void LinkEnd::pass_by(LaneEnd& lane, Record record, u64 answered) noexcept {
+  const bool is_answer = record.head.kind() == Kind::reply;
+  PendingTable::Row* row = is_answer ? pending_.find(answered) : nullptr;
+  if ((row != nullptr && row->callback) || (!is_answer && !lane.kept.empty())) {
+    lane.kept.push_back({record, false});
+    any_kept_ = true;
+    return;
+  }
+  if (!is_answer) {  // only a client waits, and nothing else is sent to one
+    if ((record.head.kind_byte() & ring::kKindMayBeSkipped) == 0)
+      return broke("a record of kind %lu, which was not agreed", record.head.kind_byte());
+    return lane.in.release(record.end);
+  }
+  if (lane.calls_open == 0) return broke("an answer to a call that nobody made");
+  if (row == nullptr) {
+    late_answer(lane);
+  } else {
+    row->call = 0;
+    pending_.close(*row);
+    counters_.answers_received.add();
+  }
+  give_back(lane, record);
+}
+
+// The answer was taken. Behind one that is kept its room and its grant stay in use: the ring is released in order, and
+// a grant that came back before its room would let the ring overfill.
+inline void LinkEnd::give_back(LaneEnd& lane, Record record) noexcept {
+  if (lane.kept.empty()) [[likely]] {
+    lane.in.release(record.end);
+    --lane.calls_open;
+  } else {
+    lane.kept.push_back({record, true});
+  }
+}
+
+[[gnu::always_inline]] inline void LinkEnd::take_answer(LaneEnd& lane, Record record, u64 call, Status& status,
+                                                        AnswerBuffer& buffer) noexcept {
+  PendingTable::Row* row = pending_.find(call);
+  if (row == nullptr || lane.calls_open == 0) [[unlikely]]
+    return broke("an answer given twice");
+  const u32 bytes = record.head.bytes() - u32{sizeof(ring::ReplyHeader)};
+  if (is_plain_answer(record.head)) [[likely]] {
+    std::byte* const payload = buffer.resize(bytes);
+    if (record.head.bytes() > kCopyMax) [[unlikely]] {
+      memory::opaque_copy(payload, lane.in.bytes(record) + sizeof(ring::ReplyHeader), bytes);
+    }
+  } else if (record.head.flags() != ring::flag::your_id) {
+    return broke("an answer with flags %lu, which were not agreed", record.head.flags());
+  } else {
+    const u32 copied =
+        std::min<u32>(bytes, (record.head.bytes() <= kCopyMax ? kCopyMax : ring::kStep) - sizeof(ring::ReplyHeader));
+    status = read_status(record.head, {buffer.record() + sizeof(ring::ReplyHeader), copied});
+  }
+  row->call = 0;
+  pending_.close(*row);
+  counters_.answers_received.add();
+  give_back(lane, record);
+}
+
+Ran LinkEnd::verdict(const PendingTable::Row& row, bool stopped) const noexcept {
+  const u64 taken = lanes_[index(row.lane)].peer_taken->position.load(std::memory_order_acquire);
+  const auto past = static_cast<std::int64_t>(row.end - taken);
+  if (past > 0) return stopped ? Ran::no : Ran::maybe;
+  return past == 0 ? Ran::maybe : Ran::yes;
+}
+
+Status LinkEnd::give_up(u64 call, Code code, Why why, std::string_view text) noexcept {
+  PendingTable::Row* row = pending_.find(call);
+  if (row == nullptr) return {code, Ran::maybe, why, text};
+  const Status status(code, ended != nullptr || broken_ ? verdict_of_end(*row) : verdict(*row, false), why, text);
+  row->call = 0;
+  row->callback.clear();
+  ++lane_of(row->lane).calls_abandoned;
+  pending_.close(*row);
+  if (why == Why::timeout) counters_.calls_timed_out.add();
+  return status;
+}
+
+// What the marks prove once the link is over.
+Ran LinkEnd::verdict_of_end(const PendingTable::Row& row) const noexcept {
+  // A peer that broke the rules proves nothing; in a child of fork() the marks are not there to be read.
+  if (broken_ || ended->why == Why::peer_violation || ended->why == Why::forked) return Ran::maybe;
+  return verdict(row, (ended->why == Why::peer_died || ended->why == Why::peer_closed) && !ended->runs_on);
+}
+
+Ticks LinkEnd::expire(Ticks now) noexcept {
+  Ticks next = kNever;
+  pending_.for_each_open([&](PendingTable::Row& row) {
+    if (row.deadline > now) {
+      next = std::min(next, row.deadline);
+      return;
+    }
+    counters_.calls_timed_out.add();
+    ++lane_of(row.lane).calls_abandoned;
+    run_callback(
+        row, {Status(Code::deadline_exceeded, verdict(row, false), Why::timeout, "no answer within the timeout"), {}});
+  });
+  return next;
+}
+
+void LinkEnd::bury() noexcept {
+  const LinkEnded& how = *ended;
+  for (LaneEnd& lane : lanes_) lane.claimed = nullptr;
+  // What the peer had committed is still in the ring, and answers that arrived are answers.
+  for (const Lane lane_name : kLanes) {
+    LaneEnd& lane = lane_of(lane_name);
+    if (served_ == nullptr && !broken() && how.why != Why::forked) {
+      poll_kept();
+      while (const Record record = lane.in.next()) handle(lane, record);
+    }
+  }
+  closed_ = true;
+  const Code code = how.why == Why::link_closed || how.why == Why::forked ? Code::cancelled : Code::unavailable;
+  pending_.for_each_open([&](PendingTable::Row& row) {
+    run_callback(row, {Status(code, verdict_of_end(row), how.why, how.text), {}});
+  });
+  wire_->close();
+}
+
+}  // namespace taut::rpc

@@ -1,0 +1,153 @@
+// The calls of the peer: from a request to its handler, and from the answer back into the ring.
+#include <cstring>
+
+#include "link_end.h"
+
+namespace taut::rpc {
+
+using ring::Head;
+using ring::Kind;
+using ring::Record;
+using ring::u16;
+using ring::u32;
+using ring::u8;
+
+void LinkEnd::serve(LaneEnd& lane, Record record, const std::byte* header_bytes,
+                    std::span<const std::byte> payload) noexcept {
+  ring::RequestHeader header;
+  std::memcpy(&header, header_bytes, sizeof header);
+  Turn& turn = *turn_;
+  const u32 method_index = record.head.detail();
+  if (served_ == nullptr || method_index >= served_->count()) [[unlikely]] {
+    return broke("a request for method %lu of %lu", method_index, served_ == nullptr ? 0 : served_->count());
+  }
+  if ((record.head.flags() & ~ring::flag::taken_wanted) != 0 || header.extensions != 0) [[unlikely]] {
+    return broke("a request with flags %lu and extensions %lu, which were not agreed", record.head.flags(),
+                 header.extensions);
+  }
+  if (!lane.admission.enter()) [[unlikely]] {
+    lane.admission.leave(ring::kStep);  // nobody holds a Reply for it
+    return broke("more unanswered calls than were granted");
+  }
+  const ServedMethods::Method& method = (*served_)[method_index];
+  counters_.requests_received.add();
+  OpenRequest& request = requests_.open();
+  request.call = header.call;
+  request.sent = header.sent;
+  request.started = turn.now;
+  request.budget = header.budget;
+  request.bound = ring::kStep;
+  request.lane = lane.name;
+  request.room = AnswerRoom::none;
+  request.ran = false;
+
+  // A stamp from the future counts as now; `none` and `longer` are not checked here.
+  const Ticks waited = turn.now > header.sent ? turn.now - header.sent : 0;
+  if (waited > turn.budget_ticks(header.budget) && header.budget - 1 < ring::kBudgetLonger - 1) [[unlikely]] {
+    counters_.requests_expired.add();
+    return refuse(request, Code::deadline_exceeded, Ran::no, Why::expired_in_queue, "the deadline passed in the queue");
+  }
+  if (halt_word_->load(std::memory_order_relaxed) != 0) [[unlikely]] {
+    return refuse(request, Code::unavailable, Ran::no, Why::halted, "the service is halted");
+  }
+  if (!lane.admission.promise(lane.out, method.answer_bound)) [[unlikely]] {
+    return refuse(request, Code::resource_exhausted, Ran::no, Why::reply_room, "no room for the answer");
+  }
+  request.bound = method.answer_bound;
+  // For people who look from outside; `position` follows in taken().
+  lane.taken->call.store(header.call, std::memory_order_relaxed);
+  lane.taken->method.store(method_index, std::memory_order_relaxed);
+  lane.taken->since.store(turn.now, std::memory_order_relaxed);
+
+  ServedCall call(payload, RawReply(request), request.ran, *lane.taken, record.end);
+  turn.calling_user = true;
+  try {
+    method.serve(*method.service, call);
+  } catch (...) {
+    turn.log_thrown("the handler of " + std::string(method.description->name));
+    call.reply().refuse(Code::internal, Why::handler_threw, "the handler threw an exception");  // if it still has it
+  }
+  turn.calling_user = false;
+}
+
+void LinkEnd::close_request(OpenRequest& request) noexcept {
+  lane_of(request.lane).admission.leave(request.bound);
+  requests_.close(request);
+}
+
+[[gnu::always_inline]] inline std::byte* LinkEnd::claim_answer(OpenRequest& request, u32 payload_bytes) noexcept {
+  LaneEnd& lane = lane_of(request.lane);
+  if (lane.claimed != nullptr || payload_bytes >= lane.out.ring_bytes()) return nullptr;
+  const u32 bytes = sizeof(ring::ReplyHeader) + payload_bytes;
+  const bool promised = ring::up(bytes) <= request.bound;
+  if (promised && bytes <= kCopyMax && !lane.out.unseen()) {
+    request.room = AnswerRoom::staged;
+    request.claimed = payload_bytes;
+    return lane.claimed = lane.staged + sizeof(ring::ReplyHeader);
+  }
+  // Within its bound an answer uses its own share untested; beyond it, it is an ordinary claim.
+  if (!lane.claim_record(bytes, promised ? 0 : lane.admission.reserve())) [[unlikely]] {
+    if (promised && lane.claim.refusal != ring::Refusal::too_big) broke_promise();
+    return nullptr;
+  }
+  request.room = AnswerRoom::in_ring;
+  request.claimed = payload_bytes;
+  return lane.claimed = lane.out.memory().bytes(lane.claim.at) + sizeof(ring::ReplyHeader);
+}
+
+[[gnu::cold, gnu::noinline]] void LinkEnd::broke_promise() noexcept {
+  broke("the room that was kept for an answer is not free: answers are not released in order");
+}
+
+[[gnu::always_inline]] inline void LinkEnd::send_answer(OpenRequest& request, u32 payload_bytes, u16 detail) noexcept {
+  LaneEnd& lane = lane_of(request.lane);
+  lane.claimed = nullptr;
+  const u32 bytes = u32{sizeof(ring::ReplyHeader)} + payload_bytes;
+  const Head head = Head::make(bytes, Kind::reply, ring::flag::your_id, detail);
+  if (request.room == AnswerRoom::staged) {
+    const ring::Claim claim = lane.out.claim(bytes);
+    if (!claim) [[unlikely]] {
+      close_request(request);
+      counters_.answers_lost.add();
+      return broke_promise();
+    }
+    lane.out.send_copy(claim, head, lane.staged, request.call);
+  } else {
+    lane.out.send_in_place(lane.claim, head, request.call);
+  }
+  close_request(request);
+  counters_.answers_sent.add();
+  sent();
+}
+
+[[gnu::noinline]] void LinkEnd::refuse(OpenRequest& request, Code code, Ran ran, Why why,
+                                       std::string_view text) noexcept {
+  LaneEnd& lane = lane_of(request.lane);
+  // What was claimed is not sent any more.
+  if (std::exchange(request.room, AnswerRoom::none) != AnswerRoom::none) lane.claimed = nullptr;
+  if (closed_) {
+    close_request(request);
+    counters_.answers_lost.add();
+    return;
+  }
+  // Another answer is being written in this lane: this one follows in the next turn.
+  if (lane.claimed != nullptr) return owe(*turn_, {&request, Status(code, ran, why, text)});
+  // A status is one line: its room was reserved from the start.
+  const u32 bytes = std::min<u32>(static_cast<u32>(text.size()), ring::kStep - sizeof(ring::ReplyHeader));
+  std::byte* const payload = claim_answer(request, bytes);
+  if (payload == nullptr) return close_request(request);     // the link is broken
+  if (bytes != 0) std::memcpy(payload, text.data(), bytes);  // the data() of an empty text may be null
+  const u16 detail = static_cast<u16>(static_cast<u8>(code) | static_cast<u8>(ran) << 8 | static_cast<u8>(why) << 10);
+  if (ran == Ran::no) counters_.requests_refused.add();
+  send_answer(request, bytes, detail);
+  if (ran == Ran::no && batching_) {
+    // Shown before the next request's mark: else a kill in this turn would have the caller read from that mark that
+    // this one ran. What ran may stay in the batch, since the mark is right about it.
+    LaneEnd& batched = lanes_[0];
+    batched.out.end_batch();
+    batched.out.begin_batch();
+    std::atomic_signal_fence(std::memory_order_seq_cst);  // docs/memory-model.md, taken
+  }
+}
+
+}  // namespace taut::rpc
