@@ -13,6 +13,16 @@ namespace {
 using ::testing::AllOf;
 using ::testing::HasSubstr;
 
+// As the segments of a real link are: not there in a child.
+void keep_from_children(JoinedMemory& memory) {
+  for (const int side : {0, 1}) {
+    for (const auto& [lane, bytes] :
+         {std::pair{Lane::normal, LinkOptions{}.ring_bytes}, {Lane::urgent, LinkOptions{}.urgent_ring_bytes}}) {
+      EXPECT_EQ(madvise(memory.lane(side, lane).out_ring, bytes, MADV_DONTFORK), 0);
+    }
+  }
+}
+
 // --- a Reply is not used as it should be
 
 // Sizes of answers: beside the ring, and in it.
@@ -182,6 +192,29 @@ struct RunnableLoop {
   }
 };
 
+TEST(ReplyTest, InAChildOfForkAnswersNothing) {
+  JoinedPair pair;
+  Held held;
+  pair.service.on[kSmall] = held.handler();
+  const Outcome& outcome = pair.client->call(kSmall);
+  pair.settle();
+  keep_from_children(pair.memory());
+  for (const bool dropped : {true, false}) {
+    taut::testing::Child child([&](taut::testing::Talk&) {
+      RawReply reply = held.take(0);
+      if (!dropped) {
+        if (reply.claim(10) != nullptr) return 1;
+        reply.refuse(Code::internal, Why::none, "from the child");
+      }
+      return 0;
+    });
+    EXPECT_EQ(child.wait(), 0);
+  }
+  answer(held.replies[0], "from the parent");
+  pair.settle();
+  EXPECT_ANSWERED(outcome, "from the parent");
+}
+
 TEST(RunTest, InAChildOfForkEndsAndSaysWhy) {
   RunnableLoop on;
   Dispatcher server{transports(on.joint.transport()), on.options()};
@@ -192,13 +225,7 @@ TEST(RunTest, InAChildOfForkEndsAndSaysWhy) {
   ASSERT_TRUE(link);
   Client client(std::move(*link));
   for (int i = 0; i != 6; ++i) (i % 2 == 0 ? server : caller).poll();
-  // As the segments of a real link are: not there in a child.
-  for (const int side : {0, 1}) {
-    for (const auto& [lane, bytes] :
-         {std::pair{Lane::normal, LinkOptions{}.ring_bytes}, {Lane::urgent, LinkOptions{}.urgent_ring_bytes}}) {
-      ASSERT_EQ(madvise(on.joint.made().memory->lane(side, lane).out_ring, bytes, MADV_DONTFORK), 0);
-    }
-  }
+  keep_from_children(*on.joint.made().memory);
   for (Dispatcher* loop : {&server, &caller}) {
     taut::testing::Child child([&](taut::testing::Talk&) {
       alarm(30);

@@ -77,7 +77,7 @@ bool Core::may_poll() noexcept {
     return false;
   }
   // A server that went into the background after it began to listen: the child takes its place.
-  if (forked()) fork_guard_->take_over();
+  if (forked()) turn_->fork_guard->take_over();
   return true;
 }
 

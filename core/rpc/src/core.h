@@ -53,7 +53,7 @@ class Core final : public Inbox, public std::enable_shared_from_this<Core> {
   [[nodiscard]] const DispatcherOptions& options() const noexcept { return options_; }
   [[nodiscard]] ControlPlane& control() noexcept { return *control_; }
   [[nodiscard]] bool on_owner() noexcept;
-  [[nodiscard]] bool forked() const noexcept { return *fork_word_ != memory::ForkGuard::kOurs; }
+  [[nodiscard]] bool forked() const noexcept { return turn_->forked(); }
   [[nodiscard]] std::string wrong_thread_text() const;
 
   // --- Inbox: any thread
@@ -118,8 +118,6 @@ class Core final : public Inbox, public std::enable_shared_from_this<Core> {
   ControlPlane* control_ = nullptr;
   std::optional<Error> control_error_;
   std::optional<memory::Board> board_;
-  std::optional<memory::ForkGuard> fork_guard_;
-  const std::uint64_t* fork_word_ = &memory::ForkGuard::kOurs;  // the guard's, once there is one
   Ticks control_period_ = 0;
   Ticks spin_ticks_ = 0;  // how long an adaptive wait spins
   Ticks next_control_ = 0;

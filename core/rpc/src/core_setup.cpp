@@ -80,11 +80,11 @@ void Turn::log_thrown(const std::string& whose) const noexcept {
 
 Result<void> Core::be_ready() {
   if (control_error_) return *control_error_;
-  if (!fork_guard_) {
+  if (!turn_->fork_guard) {
     auto guard = memory::ForkGuard::create();
     if (!guard) return guard.error();
-    fork_guard_ = std::move(*guard);
-    fork_word_ = fork_guard_->word();
+    turn_->fork_guard = std::move(*guard);
+    turn_->fork_word = turn_->fork_guard->word();
   }
   if (!board_) {
     auto board = memory::Board::create(options_.idle == Idle::spin ? ring::board::never_sleeps : 0);

@@ -12,10 +12,10 @@ using ring::u16;
 using ring::u32;
 using ring::u8;
 
-// On the dispatcher's thread, and the dispatcher lives.
+// On the dispatcher's thread, the dispatcher lives, and this is its process.
 inline bool RawReply::at_home() const noexcept {
   const Turn& turn = request_->end->turn();
-  return turn.on_owner() && !turn.gone.load(std::memory_order_relaxed);
+  return turn.on_owner() && !turn.gone.load(std::memory_order_relaxed) && !turn.forked();
 }
 
 [[gnu::flatten]] std::byte* RawReply::claim(u32 payload_bytes) noexcept {

@@ -10,6 +10,7 @@ void RawReply::drop_elsewhere(bool wrong_thread) noexcept {
   OpenRequest& request = *std::exchange(request_, nullptr);
   LinkEnd* end = request.end;
   const std::shared_ptr<Turn> turn = end->turn_keep_;  // survives the end that may be deleted below
+  if (turn->forked()) return;                          // the parent answers
   const std::lock_guard lock(turn->foreign_mutex);
   if (!turn->gone.load(std::memory_order_acquire)) {
     if (wrong_thread) {
@@ -25,6 +26,7 @@ void RawReply::drop_elsewhere(bool wrong_thread) noexcept {
     return;
   }
   end->close_request(request);
+  end->counters_.answers_lost.add();
   if (!end->held_by_replies()) delete end;
 }
 

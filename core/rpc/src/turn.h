@@ -5,12 +5,14 @@
 #include <cstdint>
 #include <functional>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "taut/base/clock.h"
 #include "taut/base/log.h"
 #include "taut/base/thread.h"
+#include "taut/memory/fork_guard.h"
 #include "taut/ring/board.h"
 #include "taut/rpc/call.h"
 
@@ -77,6 +79,11 @@ struct Turn {
   std::vector<Owed> owed;
   std::function<void()> wake;     // the dispatcher, should it sleep; empty when it is gone
   std::atomic<bool> gone{false};  // the dispatcher was destroyed
+
+  // A child of fork(): what the links share is not there.
+  std::optional<memory::ForkGuard> fork_guard;                 // with the first listener or link
+  const std::uint64_t* fork_word = &memory::ForkGuard::kOurs;  // its own
+  [[nodiscard]] bool forked() const noexcept { return *fork_word != memory::ForkGuard::kOurs; }
 
   [[nodiscard]] bool on_owner() const noexcept { return this_thread() == owner; }
   [[nodiscard]] Ticks stamp() const noexcept { return inside ? now : clock.now(); }
