@@ -10,6 +10,7 @@
 """
 import pathlib
 import re
+import shutil
 import subprocess
 import sys
 
@@ -22,10 +23,11 @@ MADE = {"prices.fbs", "server.cpp", "client.cpp", "prices.taut.h", "orders.taut.
 
 def tracked_files(root):
     """All files of the tree, also where it is no git clone."""
-    listed = subprocess.run(["git", "-C", root, "ls-files", "--cached", "--others", "--exclude-standard"],
-                            capture_output=True, text=True, check=False)
-    if listed.returncode == 0 and listed.stdout:
-        return [line for line in listed.stdout.splitlines() if (root / line).exists()]
+    if shutil.which("git"):
+        listed = subprocess.run(["git", "-C", root, "ls-files", "--cached", "--others", "--exclude-standard"],
+                                capture_output=True, text=True, check=False)
+        if listed.returncode == 0 and listed.stdout:
+            return [line for line in listed.stdout.splitlines() if (root / line).exists()]
     return [str(path.relative_to(root)) for path in root.rglob("*")
             if path.is_file() and path.relative_to(root).parts[0] not in ("build", ".git")]
 
