@@ -80,7 +80,7 @@ int LinkEnd::poll(int budget) noexcept {
     return poll_records(normal, {}, budget);
   urgent.in.idle();
   normal.in.idle();
-  if (urgent.in.violated() | normal.in.violated()) [[unlikely]]
+  if (urgent.in.violated() || normal.in.violated()) [[unlikely]]
     broke("a record of impossible size, kind or place");
   return 0;
 }

@@ -53,7 +53,7 @@ class LinkEnd {
   void ring_if_asleep() noexcept;
   // Returns at once when there is a record, else after `looks` looks.
   void watch(int looks) const noexcept {
-    while (looks-- > 0 && !(lanes_[0].in.waiting() | lanes_[1].in.waiting())) {
+    while (looks-- > 0 && !lanes_[0].in.waiting() && !lanes_[1].in.waiting()) {
     }
   }
   // Is there anything to read? For a dispatcher about to sleep, behind the fence of announce_sleep().
