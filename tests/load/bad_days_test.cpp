@@ -2,6 +2,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <array>
 #include <sstream>
 #include <string>
 #include <vector>
@@ -129,9 +130,10 @@ TEST_F(BadDays, a_server_killed_in_a_handler_leaves_yes_maybe_and_no) {
   ChildProcess server = start_wishes();
   connect();
   std::vector<Status> ends(3);
-  for (const auto& [at, wish] : {std::pair{0, hold}, {1, die}, {2, answer}}) {
-    orders->Place(order(static_cast<std::uint64_t>(at + 1), wish)).then([&ends, at](const Answer<desk::Ack>& ack) {
-      ends[static_cast<std::size_t>(at)] = ack.status();
+  const std::array wishes{hold, die, answer};
+  for (std::size_t at = 0; at != wishes.size(); ++at) {
+    orders->Place(order(at + 1, wishes[at])).then([&ends, at](const Answer<desk::Ack>& ack) {
+      ends[at] = ack.status();
     });
   }
   while (link->up()) loop.poll();

@@ -33,7 +33,7 @@ void Core::close() noexcept {
   if (turn_->owner == nullptr) adopt_thread();
   for (auto& [endpoint, link] : links_) link->core_gone();
   links_.clear();
-  for (auto& [endpoint, served] : served_) control_->perform([&] { served.acceptor.reset(); });
+  for (auto& served : served_) control_->perform([&] { served.second.acceptor.reset(); });
   served_.clear();
   take_inbox();  // links that nobody has taken yet: their peers are told
   for (const auto& end : ends_) {
