@@ -19,7 +19,6 @@
 #include <atomic>
 #include <cstdio>
 #include <cstdlib>
-#include <filesystem>
 #include <new>
 #include <string>
 #include <string_view>
@@ -36,13 +35,13 @@ constexpr int kBatch = 256;
 constexpr std::uint64_t kStream = 16384;
 constexpr std::uint64_t kWindow = 64;
 constexpr int kWarmup = 10;
-constexpr const char* kUrl = "shm://bench";
 
 struct Setup {
   int pairs = 7;
   int rounds = 40;
   int cpu_client = 0;
   int cpu_server = 1;
+  std::string url = "shm://call-bench-" + std::to_string(getpid());
 };
 
 struct Shared {
@@ -73,7 +72,7 @@ int serve(Shared& shared, const Setup& setup) {
   taut::Dispatcher loop;
   bench::OrderDesk desk(loop);
   Hello hello;
-  auto listener = loop.serve(kUrl, desk, hello);
+  auto listener = loop.serve(setup.url, desk, hello);
   if (!listener) return taut::report(listener.error());
   shared.ready.store(true, std::memory_order_release);
   std::uint64_t i = 0;
@@ -130,7 +129,7 @@ struct Figures {
 Figures measure(Shared& shared, const Setup& setup) {
   pin(setup.cpu_client);
   while (!shared.ready.load(std::memory_order_acquire)) sched_yield();
-  auto link = taut::connect(kUrl);
+  auto link = taut::connect(setup.url);
   if (!link) std::exit(taut::report(link.error()));
   Client client(*link, shared);
   Figures figures;
@@ -171,9 +170,6 @@ int main(int argc, char** argv) {
     else
       return std::fprintf(stderr, "call_bench: unknown argument %s\n", argv[i]), 2;
   }
-  std::string folder = (std::filesystem::temp_directory_path() / "taut-bench-XXXXXX").string();
-  if (mkdtemp(folder.data()) == nullptr) return std::perror("mkdtemp"), 1;
-  setenv("TAUT_DIR", folder.c_str(), 1);
   std::vector<double> floors, orders, greetings, rates;
   for (int pair = 0; pair < setup.pairs; ++pair) {
     void* memory =
@@ -192,7 +188,6 @@ int main(int argc, char** argv) {
     greetings.push_back(median(figures.greeting) / floor);
     rates.push_back(1e3 / median(figures.rate));
   }
-  std::filesystem::remove_all(folder);
   std::printf("%d fresh pairs of processes, %d rounds each, cpus %d and %d\n", setup.pairs, setup.rounds,
               setup.cpu_client, setup.cpu_server);
   std::printf("%-34s %8s   %s\n", "", "median", "min..max over pairs");

@@ -12,13 +12,14 @@
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cstdio>
 #include <cstdlib>
-#include <filesystem>
 #include <memory>
 #include <new>
+#include <string>
 #include <tuple>
 #include <utility>
 #include <vector>
@@ -33,7 +34,6 @@ constexpr int kBatch = 256;
 constexpr int kStream = 8192;
 constexpr int kWarmup = 5;
 constexpr int kRows = rung_count + 1;
-constexpr const char* kUrl = "shm://ladder";
 
 struct Line {
   alignas(128) SharedWord value{0};
@@ -48,6 +48,7 @@ struct Setup {
   int rounds = 30;
   int cpu_client = 0;
   int cpu_server = 1;
+  std::string url = "shm://ladder-" + std::to_string(getpid());
 };
 
 void pin(int cpu) {
@@ -100,7 +101,7 @@ void run_server(Shared* shared, Floor& floor, const Setup& setup) {
   pin(setup.cpu_server);
   taut::Dispatcher loop;
   bench::OrderDesk desk(loop);
-  auto listener = loop.serve(kUrl, desk);
+  auto listener = loop.serve(setup.url, desk);
   if (!listener) _exit(taut::report(listener.error()));
   floor.listens.value.store(1, std::memory_order_release);
   while (floor.connected.value.load(std::memory_order_acquire) == 0) loop.poll();
@@ -122,7 +123,7 @@ Figures run_client(Shared* shared, Floor& floor, const Setup& setup) {
   const Clock clock = Clock::system();
   auto ends = make_ends<Client>(Rungs{}, shared, clock);
   while (floor.listens.value.load(std::memory_order_acquire) == 0) sched_yield();
-  auto link = taut::connect(kUrl);
+  auto link = taut::connect(setup.url);
   if (!link) std::exit(taut::report(link.error()));
   floor.connected.value.store(1, std::memory_order_release);
   bench::OrderClient library(*link);
@@ -159,9 +160,6 @@ Figures run_client(Shared* shared, Floor& floor, const Setup& setup) {
 }
 
 int run_pairs(const Setup& setup) {
-  std::string folder = (std::filesystem::temp_directory_path() / "taut-ladder-XXXXXX").string();
-  if (mkdtemp(folder.data()) == nullptr) return std::perror("mkdtemp"), 1;
-  setenv("TAUT_DIR", folder.c_str(), 1);
   std::vector<double> floors, ratios[kRows], rates[kRows];
   for (int pair = 0; pair < setup.pairs; ++pair) {
     auto* shared = static_cast<Shared*>(mmap(nullptr, sizeof(Shared) * rung_count, PROT_READ | PROT_WRITE,
@@ -184,7 +182,6 @@ int run_pairs(const Setup& setup) {
       rates[r].push_back(median(figures.rate[r]));
     }
   }
-  std::filesystem::remove_all(folder);
   const auto spread = [](std::vector<double> v) {
     std::sort(v.begin(), v.end());
     return std::pair{v.front(), v.back()};
