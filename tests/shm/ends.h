@@ -2,15 +2,13 @@
 #pragma once
 
 #include <gtest/gtest.h>
-#include <stdlib.h>
-#include <unistd.h>
 
-#include <filesystem>
 #include <functional>
 #include <memory>
 #include <string>
 #include <vector>
 
+#include "support/temporary_directory.h"
 #include "taut/memory/board.h"
 #include "taut/rpc/transport.h"
 #include "taut/shm/transport.h"
@@ -19,30 +17,7 @@ namespace taut::shm::testing {
 
 using namespace std::chrono_literals;
 
-// A directory of services of this test's own, gone with it.
-class TemporaryDirectory {
- public:
-  TemporaryDirectory() {
-    std::string pattern = (std::filesystem::temp_directory_path() / "taut-test-XXXXXX").string();
-    path_ = mkdtemp(pattern.data());  // mode 0700
-  }
-  ~TemporaryDirectory() {
-    std::error_code ignored;
-    if (getpid() == process_) std::filesystem::remove_all(path_, ignored);
-  }
-  TemporaryDirectory(const TemporaryDirectory&) = delete;
-  [[nodiscard]] const std::string& path() const { return path_; }
-  [[nodiscard]] std::vector<std::string> files() const {
-    std::vector<std::string> names;
-    for (const auto& entry : std::filesystem::directory_iterator(path_)) names.push_back(entry.path().filename());
-    std::sort(names.begin(), names.end());
-    return names;
-  }
-
- private:
-  std::string path_;
-  pid_t process_ = getpid();
-};
+using taut::testing::TemporaryDirectory;
 
 // Everything that happened, in order of arrival.
 struct TestInbox final : rpc::Inbox {

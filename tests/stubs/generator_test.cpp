@@ -3,7 +3,6 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <sys/wait.h>
-#include <unistd.h>
 
 #include <array>
 #include <cstdio>
@@ -12,6 +11,8 @@
 #include <fstream>
 #include <iterator>
 #include <string>
+
+#include "support/temporary_directory.h"
 
 namespace {
 
@@ -36,12 +37,6 @@ Outcome run(const std::string& command) {
 
 class Generator : public ::testing::Test {
  protected:
-  Generator() {
-    std::string pattern = (std::filesystem::temp_directory_path() / "taut-gen-XXXXXX").string();
-    folder_ = ::mkdtemp(pattern.data());
-  }
-  ~Generator() override { std::filesystem::remove_all(folder_); }
-
   void file(const std::string& name, const std::string& text) { std::ofstream(folder_ / name) << text; }
 
   // Compiles bad.fbs; paths in what is said are shortened to the file's name.
@@ -73,7 +68,8 @@ class Generator : public ::testing::Test {
     return {std::istreambuf_iterator<char>(in), {}};
   }
 
-  std::filesystem::path folder_;
+  const taut::testing::TemporaryDirectory directory_;
+  const std::filesystem::path folder_ = directory_.path();
 };
 
 TEST_F(Generator, refuses_two_methods_with_one_id) {

@@ -2,30 +2,18 @@
 #pragma once
 
 #include <stdlib.h>
-#include <unistd.h>
 
-#include <filesystem>
-#include <string>
+#include "support/temporary_directory.h"
 
 namespace taut::testing {
 
 class ServiceFolder {
  public:
-  ServiceFolder() {
-    std::string pattern = (std::filesystem::temp_directory_path() / "taut-test-XXXXXX").string();
-    path_ = mkdtemp(pattern.data());  // mode 0700
-    setenv("TAUT_DIR", path_.c_str(), 1);
-  }
-  ~ServiceFolder() {
-    std::error_code ignored;
-    if (getpid() == process_) std::filesystem::remove_all(path_, ignored);
-  }
-  ServiceFolder(const ServiceFolder&) = delete;
-  [[nodiscard]] const std::string& path() const noexcept { return path_; }
+  ServiceFolder() { setenv("TAUT_DIR", directory_.path().c_str(), 1); }
+  [[nodiscard]] const std::string& path() const noexcept { return directory_.path(); }
 
  private:
-  std::string path_;
-  pid_t process_ = getpid();
+  TemporaryDirectory directory_;
 };
 
 }  // namespace taut::testing
