@@ -221,6 +221,7 @@ const taut::rpc::ServiceDescription& $::description() noexcept {
       if (method.oneway) {
         print_("void $::Service::$(const $&) {}\n", name, method.name, request);
       } else {
+        // Not a gap of ours: what a service answers for a method that it chose not to override (docs/errors.md).
         print_("void $::Service::$(const $&, taut::Reply<$> reply) {\n", name, method.name, request, reply);
         print_("  reply.refuse(taut::Code::unimplemented, \"method '$' is not implemented\");\n}\n", method.name);
       }
