@@ -5,6 +5,7 @@
 #include <numeric>
 
 #include "calculator.taut.h"
+#include "support/expect_status.h"
 #include "world.h"
 
 namespace taut::testing {
@@ -57,15 +58,6 @@ class Transport : public ::testing::TestWithParam<Kind> {
   std::optional<Link> link;
   std::optional<desk::Orders::Client> orders;
 };
-
-#define EXPECT_STATUS(status, a_code, a_ran, a_why, a_text)   \
-  do {                                                        \
-    const Status seen = (status);                             \
-    EXPECT_EQ(seen.code(), Code::a_code) << seen;             \
-    EXPECT_EQ(seen.ran(), Ran::a_ran) << seen;                \
-    EXPECT_EQ(seen.why(), Why::a_why) << seen;                \
-    EXPECT_THAT(std::string(seen.text()), HasSubstr(a_text)); \
-  } while (false)
 
 TEST_P(Transport, echoes_bytes_of_every_size_up_to_the_largest_record) {
   echo::Echo::Client echo(*link);

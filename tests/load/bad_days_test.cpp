@@ -12,6 +12,7 @@
 #include "support/accounting/desk.h"
 #include "support/accounting/load.h"
 #include "support/child_process.h"
+#include "support/expect_status.h"
 #include "support/service_folder.h"
 
 namespace taut::testing {
@@ -96,15 +97,6 @@ class BadDays : public ::testing::Test {
   std::optional<Link> link;
   std::optional<desk::Orders::Client> orders;
 };
-
-#define EXPECT_STATUS(status, a_code, a_ran, a_why, a_text)   \
-  do {                                                        \
-    const Status seen = (status);                             \
-    EXPECT_EQ(seen.code(), Code::a_code) << seen;             \
-    EXPECT_EQ(seen.ran(), Ran::a_ran) << seen;                \
-    EXPECT_EQ(seen.why(), Why::a_why) << seen;                \
-    EXPECT_THAT(std::string(seen.text()), HasSubstr(a_text)); \
-  } while (false)
 
 TEST_F(BadDays, a_server_killed_while_idle_ran_nothing) {
   ChildProcess server = start_wishes();
