@@ -42,6 +42,13 @@ struct Death : ::testing::TestWithParam<bool> {
         3600s);
     return 0;
   }
+  // A server whose queue accepts, and which never answers. Says 'r' when it listens.
+  int stay_silent(Talk& talk) const {
+    Server end(options);
+    talk.say('r');
+    (void)talk.hear();
+    return 0;
+  }
   // A client that says 'l' when its link is up, and then waits.
   int be_a_client(Talk& talk) const {
     Client client(options);
@@ -159,13 +166,7 @@ TEST_P(Death, in_the_handshake_leaves_nothing_behind) {
 }
 
 TEST_P(Death, of_a_server_in_the_handshake_is_a_failed_attempt) {
-  // Accepts by its queue, and never answers.
-  Child server([&](Talk& talk) {
-    Server end(options);
-    talk.say('r');
-    (void)talk.hear();
-    return 0;
-  });
+  Child server([&](Talk& talk) { return stay_silent(talk); });
   ASSERT_EQ(server.talk().hear(), 'r');
   Client client(options);
   const int before = open_descriptors();
@@ -180,12 +181,7 @@ TEST_P(Death, of_a_server_in_the_handshake_is_a_failed_attempt) {
 }
 
 TEST_P(Death, is_not_what_silence_is) {
-  Child server([&](Talk& talk) {
-    Server end(options);
-    talk.say('r');
-    (void)talk.hear();
-    return 0;
-  });
+  Child server([&](Talk& talk) { return stay_silent(talk); });
   ASSERT_EQ(server.talk().hear(), 'r');
   TransportOptions hasty = options;
   hasty.handshake_timeout = 30ms;
@@ -215,10 +211,13 @@ TEST_P(Death, of_a_forked_child_is_not_its_parents) {
   EXPECT_EQ(server.talk().hear(), 'c') << "said by the parent";
 }
 
-// Two containers that share a directory and nothing else: neither sees the other's pids.
-TEST_P(Death, is_seen_from_another_namespace) {
+// Two containers that share a directory and nothing else: neither sees the other's pids. A pid means nothing there, so
+// links need the kernel's pidfd.
+struct DeathElsewhere : Death {};
+INSTANTIATE_TEST_SUITE_P(link, DeathElsewhere, ::testing::Values(true), [](const auto&) { return "scm_pidfd"; });
+
+TEST_P(DeathElsewhere, is_seen_from_another_namespace) {
   if (geteuid() != 0) GTEST_SKIP() << "only root makes PID namespaces without a user namespace";
-  if (!GetParam()) GTEST_SKIP() << "a pid means nothing there: links need Linux 6.5";
   Child container([&](Talk& talk) {
     if (unshare(CLONE_NEWPID | CLONE_NEWIPC | CLONE_NEWNS | CLONE_NEWUTS) != 0) return talk.say('x'), 1;
     const pid_t server = fork();  // pid 1 of its namespace

@@ -101,6 +101,15 @@ class HostileClient {
     send_hello();
     return answer(server).refusal();
   }
+  // The whole handshake, as an honest client: true when the server has the link.
+  bool join(Server& server) {
+    const std::size_t before = server.inbox.ups.size();
+    send_hello();
+    auto confirm = make_message<Confirm>();
+    confirm.link = answer(server).as<Welcome>().link;
+    send(confirm);
+    return server.poll_until([&] { return server.inbox.ups.size() > before; });
+  }
   [[nodiscard]] int fd() const { return socket_.get(); }
   void close() { socket_.reset(); }
 

@@ -314,11 +314,7 @@ TEST(link, shows_a_halt_to_both_ends_and_lets_no_client_write_it) {
 TEST(link, ends_when_a_peer_sends_what_is_no_bell) {
   Pair pair;
   HostileClient client(pair.directory.path());
-  client.send_hello();
-  auto confirm = make_message<Confirm>();
-  confirm.link = client.answer(*pair.server).as<Welcome>().link;
-  client.send(confirm);
-  ASSERT_TRUE(pair.server->poll_until([&] { return pair.server->inbox.ups.size() == 1; }));
+  ASSERT_TRUE(client.join(*pair.server));
   const int before = open_descriptors();
   client.send_text("b", {0, 1, 2});  // descriptors with a bell are closed by the kernel
   pair.server->control->poll(10s);
@@ -333,11 +329,7 @@ TEST(link, ends_when_a_peer_sends_what_is_no_bell) {
 TEST(link, ends_a_while_after_a_peer_that_lives_closed_its_socket) {
   Pair pair;
   HostileClient client(pair.directory.path());
-  client.send_hello();
-  auto confirm = make_message<Confirm>();
-  confirm.link = client.answer(*pair.server).as<Welcome>().link;
-  client.send(confirm);
-  ASSERT_TRUE(pair.server->poll_until([&] { return pair.server->inbox.ups.size() == 1; }));
+  ASSERT_TRUE(client.join(*pair.server));
   client.close();
   pair.server->control->poll(10s);
   EXPECT_TRUE(pair.server->inbox.endings.empty()) << "a hang-up alone proves nothing";

@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "hostile_client.h"
+#include "support/forged_file.h"
 #include "support/process.h"
 #include "support/seed.h"
 
@@ -13,6 +14,8 @@ namespace {
 
 using memory::Descriptor;
 using taut::testing::Child;
+using taut::testing::forged;
+using taut::testing::kGoodSeals;
 using taut::testing::open_descriptors;
 using taut::testing::Talk;
 using ::testing::AllOf;
@@ -35,16 +38,6 @@ struct Refusals : ::testing::Test {
         << before << " descriptors before, " << open_descriptors() << " now";
   }
 };
-
-Descriptor forged(std::size_t size, std::size_t blocks, int seals) {
-  Descriptor fd(memfd_create("forged", MFD_CLOEXEC | MFD_ALLOW_SEALING));
-  EXPECT_EQ(ftruncate(fd.get(), static_cast<off_t>(size)), 0);
-  const std::string bytes(blocks, 'x');
-  EXPECT_EQ(pwrite(fd.get(), bytes.data(), bytes.size(), 0), static_cast<ssize_t>(blocks));
-  EXPECT_EQ(fcntl(fd.get(), F_ADD_SEALS, seals), 0);
-  return fd;
-}
-constexpr int kGoodSeals = F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_FUTURE_WRITE;
 
 TEST_F(Refusals, answer_garbage) {
   for (const char* garbage : {"x-y", "GET / HTTP/1.1\r\n\r\n", "\x16\x03\x01\x02", "taut shmtaut shm"}) {
