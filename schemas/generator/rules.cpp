@@ -6,30 +6,11 @@
 #include <set>
 #include <tuple>
 
+#include "names.h"
+#include "shapes.h"
+
 namespace gen {
 namespace {
-
-constexpr std::array kKeywords = {
-    "alignas",     "alignof",  "and",        "and_eq",    "asm",       "auto",         "bitand",
-    "bitor",       "bool",     "break",      "case",      "catch",     "char",         "char16_t",
-    "char32_t",    "char8_t",  "class",      "co_await",  "co_return", "co_yield",     "compl",
-    "concept",     "const",    "const_cast", "consteval", "constexpr", "constinit",    "continue",
-    "decltype",    "default",  "delete",     "do",        "double",    "dynamic_cast", "else",
-    "enum",        "explicit", "export",     "extern",    "false",     "float",        "for",
-    "friend",      "goto",     "if",         "inline",    "int",       "long",         "mutable",
-    "namespace",   "new",      "noexcept",   "not",       "not_eq",    "nullptr",      "operator",
-    "or",          "or_eq",    "private",    "protected", "public",    "register",     "reinterpret_cast",
-    "requires",    "return",   "short",      "signed",    "sizeof",    "static",       "static_assert",
-    "static_cast", "struct",   "switch",     "template",  "this",      "thread_local", "throw",
-    "true",        "try",      "typedef",    "typeid",    "typename",  "union",        "unsigned",
-    "using",       "virtual",  "void",       "volatile",  "wchar_t",   "while",        "xor",
-    "xor_eq"};
-
-bool is_keyword(std::string_view name) {
-  return std::find(kKeywords.begin(), kKeywords.end(), name) != kKeywords.end();
-}
-
-std::string quoted(std::string_view name) { return "'" + std::string(name) + "'"; }
 
 // The number in `text`, which is nothing but digits; -1 otherwise.
 std::int64_t number(std::string_view text) {
@@ -57,11 +38,9 @@ class Rules {
   explicit Rules(Model& model) : model_(model) {}
 
   std::vector<Problem> run() {
-    namespaces();
+    check_names(model_, problems_);
     for (Object& object : model_.objects) fields(object);
-    for (Enum& one : model_.enums) values(one);
-    shapes();
-    names();
+    check_shapes(model_, problems_);
     for (Service& service : model_.services) {
       if (service.own) methods(service);
     }
@@ -73,71 +52,6 @@ class Rules {
   void warn(const Where& where, std::string text) { problems_.push_back({where, std::move(text), true}); }
 
   const Object& object(int index) const { return model_.objects[static_cast<std::size_t>(index)]; }
-
-  // ---- names ----
-
-  void namespaces() {
-    std::set<std::string> seen;
-    const auto look = [&](const std::string& name, const Where& where) {
-      const std::string space = name_space(name);
-      if (!seen.insert(space).second) return;
-      for (std::size_t from = 0; from <= space.size();) {
-        const std::size_t dot = std::min(space.find('.', from), space.size());
-        const std::string part = space.substr(from, dot - from);
-        if (is_keyword(part)) {
-          error(where,
-                "namespace " + quoted(space) + " holds the C++ keyword " + quoted(part) + "; give it another name");
-        }
-        if (from == 0 && (part == "taut" || part == "std" || part == "flatbuffers")) {
-          error(where, "namespace " + quoted(part) + " belongs to a library; give the schema a namespace of its own");
-        }
-        from = dot + 1;
-      }
-    };
-    for (const Service& one : model_.services) look(one.name, one.where);
-    for (const Object& one : model_.objects) look(one.name, one.where);
-    for (const Enum& one : model_.enums) look(one.name, one.where);
-  }
-
-  // Names that the generated header would declare twice.
-  void names() {
-    std::map<std::string, std::string> taken;
-    for (const Object& one : model_.objects) taken[one.name] = one.is_struct ? "struct" : "table";
-    for (const Enum& one : model_.enums) taken[one.name] = "enum";
-    for (const Object& one : model_.objects) {
-      if (is_keyword(last_name(one.name))) {
-        error(one.where,
-              quoted(last_name(one.name)) + " is a C++ keyword; give the " + taken[one.name] + " another name");
-      }
-      if (one.is_struct) continue;
-      if (const auto other = taken.find(one.name + "Init"); other != taken.end()) {
-        error(one.where, "the init struct of table " + quoted(last_name(one.name)) + " and the " + other->second + " " +
-                             quoted(last_name(other->first)) + " would have one name; rename either");
-      }
-    }
-    for (const Service& one : model_.services) {
-      if (const auto other = taken.find(one.name); other != taken.end()) {
-        error(one.where, "service " + quoted(last_name(one.name)) + " has the name of a " + other->second +
-                             "; rename either, for example " + quoted(last_name(one.name) + "Service"));
-      }
-      if (is_keyword(last_name(one.name))) {
-        error(one.where, quoted(last_name(one.name)) + " is a C++ keyword; give the service another name");
-      }
-    }
-  }
-
-  void values(const Enum& one) {
-    if (one.is_union) return;
-    if (is_keyword(last_name(one.name))) {
-      error(one.where, quoted(last_name(one.name)) + " is a C++ keyword; give the enum another name");
-    }
-    for (const EnumValue& value : one.values) {
-      if (is_keyword(value.name)) {
-        error(one.where, "value " + quoted(value.name) + " of enum " + quoted(last_name(one.name)) +
-                             " is a C++ keyword; rename it, for example " + quoted(value.name + "_value"));
-      }
-    }
-  }
 
   // ---- fields ----
 
@@ -182,105 +96,6 @@ class Rules {
                 "; write the most characters or elements as a number from 1 to 1073741824, for example (max: 64)");
     } else {
       field.max = static_cast<std::uint32_t>(value);
-    }
-  }
-
-  // ---- shapes ----
-
-  void shapes() {
-    std::set<int> used;
-    for (const Service& service : model_.services) {
-      if (!service.own) continue;
-      for (const Method& method : service.methods) {
-        reach(method.request, used);
-        reach(method.reply, used);
-      }
-    }
-    for (std::size_t i = 0; i != model_.objects.size(); ++i)
-      shape(static_cast<int>(i), used.count(static_cast<int>(i)) != 0);
-    // What reaches an unsupported table is not supported either.
-    for (bool changed = true; changed;) {
-      changed = false;
-      for (Object& one : model_.objects) {
-        for (const Field& field : one.fields) {
-          if (field.deprecated || !points(field) || !one.supported || object(field.index).supported) continue;
-          one.supported = false;
-          changed = true;
-        }
-      }
-    }
-    for (std::size_t i = 0; i != model_.objects.size(); ++i) {
-      std::set<int> below;
-      for (const Field& field : model_.objects[i].fields) {
-        if (!field.deprecated && points(field)) reach(field.index, below);
-      }
-      model_.objects[i].recursive = below.count(static_cast<int>(i)) != 0;
-    }
-    for (std::size_t i = 0; i != model_.objects.size(); ++i) {
-      std::set<int> below;
-      reach(static_cast<int>(i), below);
-      recursive_.push_back(std::any_of(below.begin(), below.end(), [&](int j) { return object(j).recursive; }));
-    }
-    for (std::size_t i = 0; i != model_.objects.size(); ++i) model_.objects[i].recursive = recursive_[i];
-  }
-
-  static bool points(const Field& field) {
-    return field.base == reflection::Obj && field.index >= 0 && field.kind != Kind::unsupported;
-  }
-
-  void reach(int index, std::set<int>& seen) const {
-    if (!seen.insert(index).second) return;
-    for (const Field& field : object(index).fields) {
-      if (!field.deprecated && points(field)) reach(field.index, seen);
-    }
-  }
-
-  // Does the table hold itself without a vector between?
-  bool holds(int index, int wanted, std::set<int>& seen) const {
-    for (const Field& field : object(index).fields) {
-      if (field.deprecated || field.kind != Kind::table) continue;
-      if (field.index == wanted) return true;
-      if (seen.insert(field.index).second && holds(field.index, wanted, seen)) return true;
-    }
-    return false;
-  }
-
-  void shape(int index, bool used) {
-    Object& one = model_.objects[static_cast<std::size_t>(index)];
-    const auto refuse = [&](const Where& where, std::string text) {
-      one.supported = false;
-      if (used) error(where, std::move(text));
-    };
-    if (one.is_struct && one.struct_align > 16) {
-      refuse(one.where, "struct " + quoted(last_name(one.name)) + " has (force_align: " +
-                            std::to_string(one.struct_align) + "); messages stand 16-aligned, so use at most 16");
-    }
-    for (const Field& field : one.fields) {
-      if (field.deprecated) continue;
-      if (field.kind == Kind::unsupported) one.supported = false;
-      if (!field.unsupported.empty()) {
-        const std::string fix = field.unsupported.find("union") != std::string::npos
-                                    ? "; use one (optional) table per case instead"
-                                    : "; leave the attribute out, or use a vector of bytes";
-        refuse(field.where,
-               "field " + quoted(field.name) + " is " + field.unsupported + ", which taut does not support" + fix);
-      }
-      if (field.kind == Kind::structures) {
-        const Object& type = object(field.index);
-        if (type.struct_bytes % type.struct_align != 0) {
-          refuse(field.where, "field " + quoted(field.name) + " is a vector of struct " + quoted(last_name(type.name)) +
-                                  ", whose " + std::to_string(type.struct_bytes) +
-                                  " bytes are no multiple of its alignment " + std::to_string(type.struct_align) +
-                                  "; add padding fields to the struct");
-        }
-      }
-      if (field.kind == Kind::table) {
-        std::set<int> seen;
-        if (field.index == index || holds(field.index, index, seen)) {
-          refuse(field.where, "field " + quoted(field.name) + " makes table " + quoted(last_name(one.name)) +
-                                  " hold itself; use a vector of tables, which may be empty");
-        }
-      }
     }
   }
 
@@ -385,11 +200,12 @@ class Rules {
 
   Model& model_;
   std::vector<Problem> problems_;
-  std::vector<bool> recursive_;
   std::set<int> warned_;
 };
 
 }  // namespace
+
+std::string quoted(std::string_view name) { return "'" + std::string(name) + "'"; }
 
 std::vector<Problem> check(Model& model) { return Rules(model).run(); }
 

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "model.h"
@@ -18,6 +19,9 @@ struct Problem {
 // Also fills in what follows from attributes: ids, time-outs, caps; and marks objects that are not supported or
 // recursive.
 std::vector<Problem> check(Model& model);
+
+// A name as problems show it: 'name'.
+std::string quoted(std::string_view name);
 
 // file:line: text, in order of place.
 std::string to_text(std::vector<Problem> problems);
