@@ -5,6 +5,7 @@
 
 - Every relative link of README.md, CHANGELOG.md and docs/ leads to a file or folder, and its #part to a heading.
 - Every path in backticks, as core/ring or ring.h or taut/taut.h, is a file or folder of the tree, or the end of one.
+- Every test in backticks, as Suite.Name, is a test.
 - Every decision is numbered once.
 - README.md's table of URL options and options.cpp name the same options.
 """
@@ -17,8 +18,8 @@ import sys
 # The top level of the tree, and how files end that pages may name.
 FOLDERS = ("core", "transports", "schemas", "bench", "tools", "tests", "examples", "docs", "cmake")
 ENDINGS = (".h", ".cpp", ".py", ".md", ".txt", ".sh", ".cmake", ".json", ".in")
-# The README's own service, and what generators make.
-MADE = {"prices.fbs", "server.cpp", "client.cpp", "prices.taut.h", "orders.taut.h", "orders_generated.h"}
+# The services of the README and of docs/tour.md, and what generators make.
+MADE = {"prices.fbs", "server.cpp", "client.cpp", "prices.taut.h", "weather.fbs", "watch.cpp", "orders.taut.h", "orders_generated.h"}
 
 
 def tracked_files(root):
@@ -65,6 +66,21 @@ def wrong_paths(text, files):
             yield f"`{token}` is no file or folder of the tree"
 
 
+def tests_of(root):
+    """The names of each suite."""
+    suites = {}
+    for path in (root / "tests").rglob("*.cpp"):
+        for suite, name in re.findall(r"^(?:TEST|TEST_F|TEST_P|TYPED_TEST)\((\w+),\s*(\w+)\)", path.read_text(), re.M):
+            suites.setdefault(suite, set()).add(name)
+    return suites
+
+
+def wrong_tests(text, suites):
+    for suite, name in re.findall(r"`(\w+)\.(\w+)`", without_code(text)):
+        if suite in suites and name not in suites[suite]:
+            yield f"`{suite}.{name}` is no test"
+
+
 def wrong_options(root):
     code = set(re.findall(r'name == "(\w+)"', (root / "core/rpc/src/options.cpp").read_text()))
     readme = (root / "README.md").read_text()
@@ -85,10 +101,12 @@ def main():
     root = pathlib.Path(sys.argv[1]).resolve()
     files = tracked_files(root)
     pages = [root / "README.md", root / "CHANGELOG.md", *sorted((root / "docs").rglob("*.md"))]
+    suites = tests_of(root)
     wrong = list(wrong_options(root))
     for page in pages:
         text = page.read_text()
-        wrong += [f"{page.relative_to(root)}: {what}" for what in (*wrong_links(page, text), *wrong_paths(text, files))]
+        found = (*wrong_links(page, text), *wrong_paths(text, files), *wrong_tests(text, suites))
+        wrong += [f"{page.relative_to(root)}: {what}" for what in found]
     numbers = [path.name[:4] for path in (root / "docs/decisions").glob("*.md")]
     wrong += [f"docs/decisions: {number} is there twice" for number in sorted(set(numbers)) if numbers.count(number) > 1]
     for line in wrong:

@@ -157,7 +157,8 @@ class Dispatcher {
   // Ends run(), or the next one when none is under way. Any thread; async-signal-safe.
   void stop() noexcept;
 
-  // Runs `f` in a later turn. Any thread. False when posts_max are waiting: `f` is then untouched.
+  // Runs `f` in a later turn. Any thread. False when posts_max are waiting: an `f` that was moved in is then gone, and
+  // with it what it had captured, so the call of a captured Reply ends with `aborted`.
   template <class F>
   [[nodiscard]] bool post(F&& f) noexcept {
     Posted posted(std::forward<F>(f));
