@@ -33,6 +33,7 @@ class JoinedMemory {
         agreements_[side].out[lane] = agreements_[side].in[lane] = {bytes_[lane], first};
       }
       agreements_[side].reply_bytes_max = options.reply_bytes_max;
+      agreements_[side].message_out_max = agreements_[side].message_in_max = options.message_bytes_max;
       agreements_[side].check = options.check;
       agreements_[side].clock = clock;
       agreements_[side].link_id = id;

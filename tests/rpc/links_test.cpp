@@ -147,7 +147,7 @@ TEST(DestroyTest, ADispatcherBeforeItsLinksEndsTheirCalls) {
   pair.service.on[kSmall] = held.handler();
   const Outcome& pending = pair.client().call(kSmall);
   pair.settle();
-  const Outcome& refused = pair.client().call(kSmall, std::string(1 << 20, 'x'));
+  const Outcome& refused = pair.client().call(kSmall, std::string(17 << 20, 'x'));
   pair.destroy_caller();
   EXPECT_EQ(pending.ends, 1);
   EXPECT_EQ(pending.status.code(), Code::cancelled);

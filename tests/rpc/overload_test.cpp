@@ -166,8 +166,8 @@ TEST(ReplyRoomTest, APromiseIsKeptHoweverManySmallAnswersPassBefore) {
   }
 }
 
-TEST(TooBigTest, ARequestAboveAQuarterOfTheRingIsRefused) {
-  Pair pair;
+TEST(TooBigTest, ARequestAboveWhatTheServerTakesIsRefused) {
+  Pair pair("?message_max=8KiB");
   const Outcome& outcome = pair.client().call(kSmall, std::string(16 * 1024 - 31, 'x'));
   const Outcome& enormous = pair.client().call(kSmall, std::string(1 << 20, 'x'));
   EXPECT_ENDED(pair.client().wait(kSmall, std::string(16 * 1024 - 31, 'x')), Code::out_of_range, Ran::no, Why::too_big);
@@ -194,8 +194,8 @@ TEST(TooBigTest, WritingPastTheClaimsRoomSendsNothing) {
   EXPECT_EQ(pair.service.received[kSmall], 1);
 }
 
-TEST(TooBigTest, AnAnswerAboveItsRoomBecomesAnError) {
-  Pair pair;
+TEST(TooBigTest, AnAnswerAboveWhatTheClientTakesBecomesAnError) {
+  Pair pair("?message_max=8KiB");
   pair.service.on[kEcho] = [](std::string_view, RawReply reply) { answer(reply, std::string(17 * 1024, 'x')); };
   const Outcome& outcome = pair.client().call(kEcho);
   pair.settle();

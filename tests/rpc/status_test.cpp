@@ -105,7 +105,7 @@ TEST(HandlerTest, DoesNotRunWhenTheMessageFailsItsCheck) {
 TEST(CallbackTest, ThatThrowsIsLoggedAndTheNextCallIsAnswered) {
   Pair pair;
   pair.client().call_then(kSmall, "a", {}, [](const Outcome&) { throw std::runtime_error("from a callback"); });
-  pair.client().call_then(kSmall, std::string(1 << 20, 'x'), {}, [](const Outcome&) { throw 7; });
+  pair.client().call_then(kSmall, std::string(17 << 20, 'x'), {}, [](const Outcome&) { throw 7; });
   const Outcome& next = pair.client().call(kSmall, "next");
   pair.settle();
   EXPECT_EQ(pair.log.count("from a callback"), 1);

@@ -176,7 +176,7 @@ TEST(WaitTest, InsideACallbackIsRefusedBeforeAnythingIsSent) {
 TEST(WaitTest, InsideTheCallbackOfARefusedCallIsRefusedToo) {
   Pair pair;
   Outcome inside;
-  pair.client().call_then(kSmall, std::string(1 << 20, 'x'), {},
+  pair.client().call_then(kSmall, std::string(17 << 20, 'x'), {},
                           [&](const Outcome&) { inside = pair.client().wait(kSmall); });
   pair.settle();
   EXPECT_ENDED(inside, Code::failed_precondition, Ran::no, Why::inside_handler);

@@ -23,17 +23,19 @@ class Admission {
   // Counts one more request; false: the peer uses more than it was granted.
   [[nodiscard]] bool enter() noexcept { return ++open_ <= granted_; }
 
-  // Reserves `bound` bytes of ring for the answer of a request that has entered; false: they cannot be promised.
+  // Reserves `bound` bytes of ring for the answer of a request that has entered. Returns what is reserved for it now;
+  // 0: the bytes cannot be promised.
   template <class Writer>
-  [[nodiscard]] bool promise(Writer& out, ring::u32 bound) noexcept {
-    if (bound <= ring::kStep) return true;  // its line was reserved from the start, and one line never needs a pad
+  [[nodiscard]] ring::u32 promise(Writer& out, ring::u32 bound) noexcept {
+    if (bound <= ring::kStep) return ring::kStep;          // from the start, and one line never needs a pad
+    if (bound > out.ring_bytes() / 4) return ring::kStep;  // such an answer goes in pieces, when there is room
     const ring::u32 extra = extra_ + bound - ring::kStep;
     const ring::u32 largest = std::max(largest_, bound);
     const ring::u32 sum = ring::kStep * granted_ + extra;
-    if (sum > out.ring_bytes() / 2 || !out.has_free(sum + largest)) return false;  // ring/2 = S - 2M
+    if (sum > out.ring_bytes() / 2 || !out.has_free(sum + largest)) return 0;  // ring/2 = S - 2M
     extra_ = extra;
     largest_ = largest;
-    return true;
+    return bound;
   }
 
   // The answer was sent, or never will be.

@@ -18,6 +18,8 @@ constexpr int kColdPerTurn = 4;
 constexpr Nanoseconds kYieldFor = 100us;
 // A lost wake-up would cost at most this; none is known.
 constexpr Nanoseconds kSleepMax = 100ms;
+// Nobody rings when a full ring has room again: who has pieces to send looks for it.
+constexpr Nanoseconds kSleepBetweenPieces = 1ms;
 
 struct OwnBoard {
   memory::SharedWord* state;
@@ -255,6 +257,9 @@ void Core::sleep_until_rung() noexcept {
                         turn_->from_outside.load(std::memory_order_relaxed) != 0 || !pumped_.empty();
   if (!anything) {
     Nanoseconds wait = kSleepMax;
+    if (std::any_of(ends_.begin(), ends_.end(), [](const auto& end) { return end->sending_pieces(); })) {
+      wait = kSleepBetweenPieces;
+    }
     if (turn_->earliest_deadline != kNever) {
       const Ticks now = turn_->clock.now();
       wait = turn_->earliest_deadline <= now ? 0ns
@@ -279,7 +284,7 @@ void Core::rest_in_wait(LinkEnd& end, Nanoseconds idle_for, Ticks deadline) noex
   if (!end.waiting()) {
     const Nanoseconds left =
         deadline == kNever ? kSleepMax : turn_->clock.to_duration(deadline - std::min(deadline, turn_->now));
-    control_turn(std::min(kSleepMax, left));
+    control_turn(std::min(end.sending_pieces() ? kSleepBetweenPieces : kSleepMax, left));
   }
   ring::announce_awake(board, 0);
 }

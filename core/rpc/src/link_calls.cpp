@@ -36,17 +36,17 @@ constexpr bool is_plain_answer(Head head) noexcept {
     return {nullptr, 0, Why::halted};
   const u32 bytes = sizeof(ring::RequestHeader) + payload_bytes;
   if (payload_bytes >= lane.out.ring_bytes()) [[unlikely]]
-    return {nullptr, 0, Why::too_big};
+    return claim_large_request(lane, payload_bytes);
   if (!lane.claim_record(bytes, lane.admission.reserve())) [[unlikely]] {
-    if (lane.claim.refusal == ring::Refusal::violation) broke("an impossible `released` position");
-    return {nullptr, 0,
-            lane.claim.refusal == ring::Refusal::too_big ? Why::too_big
-            : lane.claim.refusal == ring::Refusal::full  ? Why::ring_full
-                                                         : Why::peer_violation};
+    if (lane.claim.refusal == ring::Refusal::too_big) return claim_large_request(lane, payload_bytes);
+    if (lane.claim.refusal == ring::Refusal::full) return {nullptr, 0, Why::ring_full};
+    broke("an impossible `released` position");
+    return {nullptr, 0, Why::peer_violation};
   }
   claim_reported_ = false;
-  lane.claim_staged = lane.claim.room <= kCopyMax && !lane.out.unseen();
-  std::byte* const record = lane.claim_staged ? lane.staged : lane.out.memory().bytes(lane.claim.at);
+  const bool staged = lane.claim.room <= kCopyMax && !lane.out.unseen();
+  lane.claim_room = staged ? ClaimRoom::staged : ClaimRoom::in_ring;
+  std::byte* const record = staged ? lane.staged : lane.out.memory().bytes(lane.claim.at);
   lane.claimed = record + sizeof(ring::RequestHeader);
   return {lane.claimed, lane.claim.room - u32{sizeof(ring::RequestHeader)}, Why::none};
 }
@@ -61,13 +61,16 @@ constexpr bool is_plain_answer(Head head) noexcept {
     return nullptr;
   const Head head = Head::make(u32{sizeof(ring::RequestHeader)} + payload_bytes, Kind::request, 0, method);
   const u64 rest = budget;  // credit and extensions are 0
-  if (lane.claim_staged) {
+  row->lane = lane_name;
+  row->sending = false;
+  if (lane.claim_room == ClaimRoom::staged) {
     lane.out.send_copy(lane.claim, head, lane.staged, row->call, stamp, rest);
-  } else {
+  } else if (lane.claim_room == ClaimRoom::in_ring) {
     lane.out.send_in_place(lane.claim, head, row->call, stamp, rest);
+  } else {
+    send_large_request(lane, *row, method, payload_bytes, budget, stamp);
   }
   row->end = lane.out.position();
-  row->lane = lane_name;
   row->deadline = timeout == kNever ? kNever : stamp + timeout;
   if (row->deadline < turn_->earliest_deadline) turn_->earliest_deadline = row->deadline;
   ++lane.calls_open;
@@ -91,6 +94,9 @@ void LinkEnd::finish(LaneEnd& lane, Head head, const std::byte* header_bytes,
                      std::span<const std::byte> payload) noexcept {
   u64 call;
   std::memcpy(&call, header_bytes + offsetof(ring::ReplyHeader, call), sizeof call);
+  const bool plain = is_plain_answer(head);
+  if (!plain && (head.flags() & ring::flag::extensions) != 0) [[unlikely]]
+    return finish_piece(lane, head, header_bytes, payload.data());
   if (lane.calls_open == 0) [[unlikely]]
     return broke("an answer to a call that nobody made");
   --lane.calls_open;
@@ -98,7 +104,7 @@ void LinkEnd::finish(LaneEnd& lane, Head head, const std::byte* header_bytes,
   if (row == nullptr) [[unlikely]]
     return late_answer(lane);
   counters_.answers_received.add();
-  if (is_plain_answer(head)) [[likely]] {
+  if (plain) [[likely]] {
     run_callback(*row, {Status{}, payload});
   } else if (head.flags() != ring::flag::your_id) {
     broke("an answer with flags %lu, which were not agreed", head.flags());
@@ -133,16 +139,18 @@ LinkEnd::Found LinkEnd::look_for(u64 call, Status& status, AnswerBuffer& buffer)
     while (const Record record = lane.in.next()) {
       any = true;
       const u64 answered = copy_answer(lane, record, buffer);
-      if (answered == call) [[likely]] {
-        take_answer(lane, record, call, status, buffer);
+      if (answered != call) {
+        pass_by(lane, record, answered, buffer.record());
+      } else if (take_answer(lane, record, call, status, buffer)) [[likely]] {
         return broken_ ? Found::something : Found::answer;
       }
-      pass_by(lane, record, answered);
     }
     lane.in.idle();
     if (lane.in.violated()) [[unlikely]]
       broke("a record of impossible size, kind or place");
   }
+  if (unfinished_) [[unlikely]]
+    any |= send_pieces() != 0;
   return any ? Found::something : Found::nothing;
 }
 
@@ -161,12 +169,13 @@ LinkEnd::Found LinkEnd::look_for(u64 call, Status& status, AnswerBuffer& buffer)
 
 // A wait found something else. What somebody has a callback for is kept for the next poll(); a record that nobody
 // listens to is done with, since a client that only waits would keep it, and all behind it, for ever.
-[[gnu::noinline]] void LinkEnd::pass_by(LaneEnd& lane, Record record, u64 answered) noexcept {
+[[gnu::noinline]] void LinkEnd::pass_by(LaneEnd& lane, Record record, u64 answered, const std::byte* header) noexcept {
   const bool is_answer = record.head.kind() == Kind::reply;
+  if (is_answer && (record.head.flags() & ring::flag::extensions) != 0) return pass_by_piece(lane, record, header);
   PendingTable::Row* row = is_answer ? pending_.find(answered) : nullptr;
   if ((row != nullptr && row->callback) || (!is_answer && !lane.kept.empty())) {
-    lane.kept.push_back({record, false});
-    any_kept_ = true;
+    lane.kept.push_back({record, Then::handle});
+    unfinished_ = true;
     return;
   }
   if (!is_answer) {  // only a client waits, and nothing else is sent to one
@@ -192,23 +201,28 @@ inline void LinkEnd::give_back(LaneEnd& lane, Record record) noexcept {
     lane.in.release(record.end);
     --lane.calls_open;
   } else {
-    lane.kept.push_back({record, true});
+    lane.kept.push_back({record, Then::return_grant});
   }
 }
 
-[[gnu::always_inline]] inline void LinkEnd::take_answer(LaneEnd& lane, Record record, u64 call, Status& status,
+[[gnu::always_inline]] inline bool LinkEnd::take_answer(LaneEnd& lane, Record record, u64 call, Status& status,
                                                         AnswerBuffer& buffer) noexcept {
   PendingTable::Row* row = pending_.find(call);
-  if (row == nullptr || lane.calls_open == 0) [[unlikely]]
-    return broke("an answer given twice");
+  if (row == nullptr || lane.calls_open == 0) [[unlikely]] {
+    broke("an answer given twice");
+    return true;
+  }
   const u32 bytes = record.head.bytes() - u32{sizeof(ring::ReplyHeader)};
   if (is_plain_answer(record.head)) [[likely]] {
     std::byte* const payload = buffer.resize(bytes);
     if (record.head.bytes() > kCopyMax) [[unlikely]] {
       memory::opaque_copy(payload, lane.in.bytes(record) + sizeof(ring::ReplyHeader), bytes);
     }
+  } else if ((record.head.flags() & ring::flag::extensions) != 0) {
+    return take_answer_piece(lane, record, buffer);
   } else if (record.head.flags() != ring::flag::your_id) {
-    return broke("an answer with flags %lu, which were not agreed", record.head.flags());
+    broke("an answer with flags %lu, which were not agreed", record.head.flags());
+    return true;
   } else {
     const u32 copied =
         std::min<u32>(bytes, (record.head.bytes() <= kCopyMax ? kCopyMax : ring::kStep) - sizeof(ring::ReplyHeader));
@@ -218,22 +232,30 @@ inline void LinkEnd::give_back(LaneEnd& lane, Record record) noexcept {
   pending_.close(*row);
   counters_.answers_received.add();
   give_back(lane, record);
+  return true;
 }
 
 Ran LinkEnd::verdict(const PendingTable::Row& row, bool stopped) const noexcept {
+  if (row.sending) return Ran::no;  // its last piece never left
   const u64 taken = lanes_[index(row.lane)].peer_taken->position.load(std::memory_order_acquire);
   const auto past = static_cast<std::int64_t>(row.end - taken);
   if (past > 0) return stopped ? Ran::no : Ran::maybe;
   return past == 0 ? Ran::maybe : Ran::yes;
 }
 
+// The call ends here, and its answer has still to come.
+void LinkEnd::abandon(PendingTable::Row& row) noexcept {
+  if (row.sending) [[unlikely]]
+    return stop_sending(row);
+  ++lane_of(row.lane).calls_abandoned;
+}
+
 Status LinkEnd::give_up(u64 call, Code code, Why why, std::string_view text) noexcept {
   PendingTable::Row* row = pending_.find(call);
   if (row == nullptr) return {code, Ran::maybe, why, text};
   const Status status(code, ended != nullptr || broken_ ? verdict_of_end(*row) : verdict(*row, false), why, text);
-  row->call = 0;
+  abandon(*row);
   row->callback.clear();
-  ++lane_of(row->lane).calls_abandoned;
   pending_.close(*row);
   if (why == Why::timeout) counters_.calls_timed_out.add();
   return status;
@@ -241,6 +263,7 @@ Status LinkEnd::give_up(u64 call, Code code, Why why, std::string_view text) noe
 
 // What the marks prove once the link is over.
 Ran LinkEnd::verdict_of_end(const PendingTable::Row& row) const noexcept {
+  if (row.sending) return Ran::no;
   // A peer that broke the rules proves nothing; in a child of fork() the marks are not there to be read.
   if (broken_ || ended->why == Why::peer_violation || ended->why == Why::forked) return Ran::maybe;
   return verdict(row, (ended->why == Why::peer_died || ended->why == Why::peer_closed) && !ended->runs_on);
@@ -254,16 +277,16 @@ Ticks LinkEnd::expire(Ticks now) noexcept {
       return;
     }
     counters_.calls_timed_out.add();
-    ++lane_of(row.lane).calls_abandoned;
-    run_callback(
-        row, {Status(Code::deadline_exceeded, verdict(row, false), Why::timeout, "no answer within the timeout"), {}});
+    const Ran ran = verdict(row, false);
+    abandon(row);
+    run_callback(row, {Status(Code::deadline_exceeded, ran, Why::timeout, "no answer within the timeout"), {}});
   });
   return next;
 }
 
 void LinkEnd::bury() noexcept {
   const LinkEnded& how = *ended;
-  for (LaneEnd& lane : lanes_) lane.claimed = nullptr;
+  for (LaneEnd& lane : lanes_) drop_claim(lane);
   // What the peer had committed is still in the ring, and answers that arrived are answers.
   for (const Lane lane_name : kLanes) {
     LaneEnd& lane = lane_of(lane_name);
@@ -277,6 +300,7 @@ void LinkEnd::bury() noexcept {
   pending_.for_each_open([&](PendingTable::Row& row) {
     run_callback(row, {Status(code, verdict_of_end(row), how.why, how.text), {}});
   });
+  drop_large();
   wire_->close();
 }
 

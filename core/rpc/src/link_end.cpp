@@ -61,7 +61,10 @@ LinkEnd::LinkEnd(std::shared_ptr<Turn> turn, std::unique_ptr<Wire> wire, std::sh
       requests_(this, served_ == nullptr ? 0 : lanes_[0].admission.granted() + lanes_[1].admission.granted()) {
   may_sleep_ =
       peer_board_ != nullptr && (peer_board_->load(std::memory_order_relaxed) & ring::board::never_sleeps) == 0;
-  if (copies_all_) large_copy_.reset(new (std::align_val_t{ring::kStep}) std::byte[lanes_[0].in.ring_bytes() / 4]);
+  if (copies_all_) {
+    large_copy_.reset(
+        static_cast<std::byte*>(::operator new (lanes_[0].in.ring_bytes() / 4, std::align_val_t{ring::kStep})));
+  }
 }
 
 void Turn::no_longer_due(LinkEnd& end) noexcept {
@@ -76,8 +79,8 @@ int LinkEnd::poll(int budget) noexcept {
   LaneEnd& urgent = lanes_[1];
   if (const Record record = urgent.in.next()) return poll_records(urgent, record, budget);
   if (const Record record = normal.in.next()) return poll_records(normal, record, budget);
-  if (any_kept_) [[unlikely]]
-    return poll_records(normal, {}, budget);
+  if (unfinished_) [[unlikely]]
+    return poll_unfinished(budget);
   urgent.in.idle();
   normal.in.idle();
   if (urgent.in.violated() || normal.in.violated()) [[unlikely]]
@@ -103,9 +106,11 @@ int LinkEnd::poll(int budget) noexcept {
     sent();
   }
   int done = 0;
-  if (any_kept_) [[unlikely]] {
+  int pieces = 0;
+  if (unfinished_) [[unlikely]] {
     done = poll_kept();
-    if (any_kept_) return done + refuse_poll(first_lane, record);  // one of their handlers left a claim open
+    if (any_kept()) return done + refuse_poll(first_lane, record);  // one of their handlers left a claim open
+    pieces = send_pieces();
   }
   LaneEnd* lane = &first_lane;
   while (record) {
@@ -128,14 +133,14 @@ int LinkEnd::poll(int budget) noexcept {
     }
   }
   several_ = done > 1;
-  return done;
+  return done + pieces;
 }
 
 // A claim is open, so nothing may be sent in its lane: what was read waits for the next poll.
 [[gnu::cold, gnu::noinline]] int LinkEnd::refuse_poll(LaneEnd& lane, Record record) noexcept {
   if (record) {
-    lane.kept.push_back({record, false});
-    any_kept_ = true;
+    lane.kept.push_back({record, Then::handle});
+    unfinished_ = true;
   }
   if (!std::exchange(claim_reported_, true)) {
     turn_->log(Severity::error,
@@ -220,7 +225,8 @@ bool LinkEnd::waiting() const noexcept {
     return copy;
   }
   memory::opaque_copy(copy, source, ring::kStep);
-  if (!copies_all_) return source;
+  // A piece is copied into its message's buffer anyway.
+  if (!copies_all_ || (record.head.flags() & ring::flag::more_pieces) != 0) return source;
   memory::opaque_copy(large_copy_.get(), source, bytes);
   return large_copy_.get();
 }
@@ -236,6 +242,8 @@ bool LinkEnd::waiting() const noexcept {
   } else if (kind == Kind::reply) {
     finish(lane, record.head, header,
            {bytes + sizeof(ring::ReplyHeader), record.head.bytes() - sizeof(ring::ReplyHeader)});
+  } else if (kind == Kind::cancel && served_ != nullptr) {
+    cancel_arriving(lane, header);
   } else if ((record.head.kind_byte() & ring::kKindMayBeSkipped) == 0) {
     broke("a record of kind %lu, which was not agreed", record.head.kind_byte());
   }
@@ -248,21 +256,35 @@ bool LinkEnd::waiting() const noexcept {
     auto next = lane.kept.begin();
     for (; next != lane.kept.end(); ++next) {
       if (broken_ || lanes_[0].claimed != nullptr || lanes_[1].claimed != nullptr) break;
-      if (!next->handled) {
-        alignas(64) std::byte copy[kCopyMax];
-        const std::byte* bytes = take_in(lane, next->record, copy);
-        take(lane, next->record, copy, bytes);
-        ++done;
-      } else {
-        --lane.calls_open;  // see give_back()
-      }
+      done += do_kept(lane, *next);
       lane.in.release(next->record.end);
     }
     if (broken_) next = lane.kept.end();  // nothing more of this peer is handled
     lane.kept.erase(lane.kept.begin(), next);
   }
-  any_kept_ = !lanes_[0].kept.empty() || !lanes_[1].kept.empty();
+  unfinished_ = any_kept() || sending_pieces();
   return done;
+}
+
+int LinkEnd::do_kept(LaneEnd& lane, Kept& kept) noexcept {
+  switch (kept.then) {
+    case Then::handle: {
+      alignas(64) std::byte copy[kCopyMax];
+      const std::byte* bytes = take_in(lane, kept.record, copy);
+      take(lane, kept.record, copy, bytes);
+      return 1;
+    }
+    case Then::return_grant:
+      --lane.calls_open;  // see give_back()
+      return 0;
+    case Then::nothing:
+      return 0;
+    case Then::run_callback:
+      --lane.calls_open;
+      run_kept_callback(lane, kept);
+      return 1;
+  }
+  return 0;
 }
 
 }  // namespace taut::rpc

@@ -1,6 +1,7 @@
-// One end of one link: two lanes in both directions (link_end.cpp), the calls it made (link_calls.cpp), and the
-// requests it has to answer (link_serves.cpp, reply.cpp). This is the running path; it neither allocates, nor logs, nor
-// makes a system call except to ring a sleeper's bell.
+// One end of one link: two lanes in both directions (link_end.cpp), the calls it made (link_calls.cpp), the requests it
+// has to answer (link_serves.cpp, reply.cpp), and messages that no record holds (link_pieces.cpp). This is the running
+// path; it neither allocates, except for messages in pieces, nor logs, nor makes a system call except to ring a
+// sleeper's bell.
 //
 // Threads  the dispatcher's. Replies may come home from others: reply_home.cpp.
 // Owns     the wire, and through it the memory of the lanes.
@@ -16,6 +17,7 @@
 #include "admission.h"
 #include "open_requests.h"
 #include "pending_table.h"
+#include "pieces.h"
 #include "served_methods.h"
 #include "taut/ring/lane.h"
 #include "taut/ring/ring.h"
@@ -58,6 +60,10 @@ class LinkEnd {
   }
   // Is there anything to read? For a dispatcher about to sleep, behind the fence of announce_sleep().
   [[nodiscard]] bool waiting() const noexcept;
+  // Are there pieces that wait for room in a ring? Nobody rings when there is some.
+  [[nodiscard]] bool sending_pieces() const noexcept {
+    return !lanes_[0].leaving.empty() || !lanes_[1].leaving.empty();
+  }
 
   // --- calls of this side
   [[nodiscard]] CallRoom claim_request(ring::Lane lane, ring::u32 payload_bytes) noexcept;
@@ -65,7 +71,7 @@ class LinkEnd {
   [[nodiscard]] bool claimed(ring::Lane lane, const std::byte* payload) noexcept {
     return lane_of(lane).claimed == payload;
   }
-  void drop_request(ring::Lane lane) noexcept { lane_of(lane).claimed = nullptr; }
+  void drop_request(ring::Lane lane) noexcept { drop_claim(lane_of(lane)); }
   // Is a call being written? Not asked of an end that serves: its answers may be claimed for ever.
   [[nodiscard]] bool claim_open() const noexcept {
     return served_ == nullptr && (lanes_[0].claimed != nullptr || lanes_[1].claimed != nullptr);
@@ -106,11 +112,22 @@ class LinkEnd {
   friend void give_owed_answers(Turn&) noexcept;
   friend void leave_to_replies(Turn&, std::vector<std::unique_ptr<LinkEnd>>) noexcept;
 
-  // A record that a wait read past: it is handled by the next poll, and released in ring order.
+  // A record that a wait read past. It is released in ring order, by the next poll, which has something to do for it.
+  enum class Then : std::uint8_t {
+    handle,
+    return_grant,  // its answer was taken
+    nothing,
+    run_callback,  // of the call whose answer arrived in pieces: `message`
+  };
   struct Kept {
     ring::Record record;
-    bool handled;
+    Then then;
+    std::uint64_t call = 0;
+    Buffer message = {};
+    std::uint32_t message_bytes = 0;
   };
+  // Where the open claim of a lane is written.
+  enum class ClaimRoom : std::uint8_t { staged, in_ring, in_buffer };
   struct LaneEnd {
     LaneEnd(ring::Lane lane, const ring::LaneMemory& memory, ring::Shape out_shape, ring::Shape in_shape,
             ring::u32 granted_in, ring::u32 granted_out);
@@ -124,7 +141,7 @@ class LinkEnd {
     ring::u32 calls_max;
     ring::u32 calls_abandoned = 0;  // of calls_open: ended here, but their answers have not come
     std::byte* claimed = nullptr;   // the payload of the open claim; null: none is open
-    bool claim_staged = false;
+    ClaimRoom claim_room = ClaimRoom::in_ring;
     ring::Claim claim;
     // Claims room for a record, a field at a time: a copy of the whole would wait for the stores of its fields.
     bool claim_record(ring::u32 bytes, ring::u32 reserve) noexcept {
@@ -138,6 +155,11 @@ class LinkEnd {
     // Small messages are written here and copied into the ring when they are complete: Writer::send_copy().
     alignas(ring::kStep) std::byte staged[kCopyMax] = {};
     std::vector<Kept> kept;
+    // --- messages in pieces
+    Buffer claimed_buffer;  // of a claim in_buffer
+    std::vector<Leaving> leaving;
+    std::uint64_t leaving_bytes = 0;  // of all that are in `leaving`
+    Arriving arriving;
   };
 
   // In the order in which they are looked at.
@@ -149,16 +171,24 @@ class LinkEnd {
   void handle_in_place(LaneEnd& lane, ring::Record record) noexcept;
   void take(LaneEnd& lane, ring::Record record, const std::byte* header, const std::byte* bytes) noexcept;
   void serve(LaneEnd& lane, ring::Record record, const std::byte* header, std::span<const std::byte> payload) noexcept;
+  OpenRequest* open_request(LaneEnd& lane, const ring::RequestHeader& header) noexcept;
+  void run_request(LaneEnd& lane, OpenRequest& request, ring::u32 method_index, std::span<const std::byte> payload,
+                   std::uint64_t end) noexcept;
   void finish(LaneEnd& lane, ring::Head head, const std::byte* header, std::span<const std::byte> payload) noexcept;
   void prefetch_behind(const LaneEnd& lane, ring::Record record) noexcept;
   int poll_records(LaneEnd& first_lane, ring::Record record, int budget) noexcept;
   int refuse_poll(LaneEnd& lane, ring::Record record) noexcept;
+  [[nodiscard]] bool any_kept() const noexcept { return !lanes_[0].kept.empty() || !lanes_[1].kept.empty(); }
   int poll_kept() noexcept;
+  int do_kept(LaneEnd& lane, Kept& kept) noexcept;
+  void run_kept_callback(LaneEnd& lane, Kept& kept) noexcept;
   [[nodiscard]] std::uint64_t copy_answer(LaneEnd& lane, ring::Record record, AnswerBuffer& buffer) noexcept;
-  void take_answer(LaneEnd& lane, ring::Record record, std::uint64_t call, Status& status,
+  // False: it was a piece, and there are more.
+  bool take_answer(LaneEnd& lane, ring::Record record, std::uint64_t call, Status& status,
                    AnswerBuffer& buffer) noexcept;
   void late_answer(LaneEnd& lane) noexcept;
-  void pass_by(LaneEnd& lane, ring::Record record, std::uint64_t answered) noexcept;
+  void abandon(PendingTable::Row& row) noexcept;
+  void pass_by(LaneEnd& lane, ring::Record record, std::uint64_t answered, const std::byte* header) noexcept;
   void give_back(LaneEnd& lane, ring::Record record) noexcept;
   void run_callback(PendingTable::Row& row, const RawAnswer& answer) noexcept;
   [[nodiscard]] Status read_status(ring::Head head, std::span<const std::byte> payload) const noexcept;
@@ -167,6 +197,34 @@ class LinkEnd {
   const std::byte* take_in(LaneEnd& lane, ring::Record record, std::byte* copy) noexcept;
   void broke_promise() noexcept;
   void broke(const char* format, std::uint64_t a = 0, std::uint64_t b = 0) noexcept;
+
+  // --- messages in pieces (link_pieces.cpp)
+  [[nodiscard]] bool claim_buffer(LaneEnd& lane, ring::u32 payload_bytes) noexcept;
+  [[nodiscard]] CallRoom claim_large_request(LaneEnd& lane, ring::u32 payload_bytes) noexcept;
+  void send_large_request(LaneEnd& lane, PendingTable::Row& row, ring::u16 method, ring::u32 payload_bytes,
+                          ring::u32 budget, Ticks stamp) noexcept;
+  std::byte* claim_large_answer(OpenRequest& request, ring::u32 payload_bytes) noexcept;
+  void send_large_answer(OpenRequest& request, ring::u32 payload_bytes) noexcept;
+  void drop_claim(LaneEnd& lane) noexcept;
+  int poll_unfinished(int budget) noexcept;
+  int send_pieces() noexcept;
+  bool send_next(LaneEnd& lane) noexcept;
+  bool send_piece(LaneEnd& lane, Leaving& message) noexcept;
+  bool send_cancel(LaneEnd& lane, std::uint64_t call) noexcept;
+  void forget_leaving(LaneEnd& lane, std::size_t i) noexcept;
+  void stop_sending(PendingTable::Row& row) noexcept;
+  void forget_arriving(LaneEnd& lane) noexcept;
+  void serve_piece(LaneEnd& lane, ring::Record record, const ring::RequestHeader& header, const std::byte* header_bytes,
+                   const std::byte* bytes) noexcept;
+  void cancel_arriving(LaneEnd& lane, const std::byte* header_bytes) noexcept;
+  enum class Took : std::uint8_t { part, whole, late, broken };
+  [[nodiscard]] Took take_piece(LaneEnd& lane, ring::Head head, const std::byte* header,
+                                const std::byte* bytes) noexcept;
+  void finish_piece(LaneEnd& lane, ring::Head head, const std::byte* header, const std::byte* bytes) noexcept;
+  bool take_answer_piece(LaneEnd& lane, ring::Record record, AnswerBuffer& buffer) noexcept;
+  void pass_by_piece(LaneEnd& lane, ring::Record record, const std::byte* header) noexcept;
+  void release_in_order(LaneEnd& lane, ring::Record record) noexcept;
+  void drop_large() noexcept;
 
   // --- answers (reply.cpp)
   std::byte* claim_answer(OpenRequest& request, ring::u32 payload_bytes) noexcept;
@@ -186,18 +244,15 @@ class LinkEnd {
   bool copies_all_ = false;
   bool due_ = false;
   bool batching_ = false;
-  bool several_ = false;  // the last turn found several records: what this one sends is committed together
-  bool any_kept_ = false;
+  bool several_ = false;     // the last turn found several records: what this one sends is committed together
+  bool unfinished_ = false;  // records are kept, or pieces have still to leave
   bool closed_ = false;
   bool broken_ = false;
   bool claim_reported_ = false;
   LaneEnd lanes_[ring::kLaneCount];
   PendingTable pending_;
   OpenRequests requests_;
-  struct AlignedDelete {
-    void operator()(std::byte* bytes) const noexcept { ::operator delete[](bytes, std::align_val_t{ring::kStep}); }
-  };
-  std::unique_ptr<std::byte[], AlignedDelete> large_copy_;
+  AlignedBytes large_copy_;
   std::string violation_;
 };
 

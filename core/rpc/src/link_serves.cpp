@@ -10,56 +10,72 @@ using ring::Kind;
 using ring::Record;
 using ring::u16;
 using ring::u32;
+using ring::u64;
 using ring::u8;
 
 void LinkEnd::serve(LaneEnd& lane, Record record, const std::byte* header_bytes,
                     std::span<const std::byte> payload) noexcept {
   ring::RequestHeader header;
   std::memcpy(&header, header_bytes, sizeof header);
-  Turn& turn = *turn_;
   const u32 method_index = record.head.detail();
   if (served_ == nullptr || method_index >= served_->count()) [[unlikely]] {
     return broke("a request for method %lu of %lu", method_index, served_ == nullptr ? 0 : served_->count());
   }
   if ((record.head.flags() & ~ring::flag::taken_wanted) != 0 || header.extensions != 0) [[unlikely]] {
-    return broke("a request with flags %lu and extensions %lu, which were not agreed", record.head.flags(),
-                 header.extensions);
+    return serve_piece(lane, record, header, header_bytes, payload.data());
   }
+  OpenRequest* const request = open_request(lane, header);
+  if (request == nullptr) [[unlikely]]
+    return;
+  run_request(lane, *request, method_index, payload, record.end);
+}
+
+// The duty to answer begins. Null: the link is broken.
+[[gnu::always_inline]] inline OpenRequest* LinkEnd::open_request(LaneEnd& lane,
+                                                                 const ring::RequestHeader& header) noexcept {
   if (!lane.admission.enter()) [[unlikely]] {
     lane.admission.leave(ring::kStep);  // nobody holds a Reply for it
-    return broke("more unanswered calls than were granted");
+    broke("more unanswered calls than were granted");
+    return nullptr;
   }
-  const ServedMethods::Method& method = (*served_)[method_index];
   counters_.requests_received.add();
   OpenRequest& request = requests_.open();
   request.call = header.call;
   request.sent = header.sent;
-  request.started = turn.now;
+  request.started = turn_->now;
   request.budget = header.budget;
   request.bound = ring::kStep;
   request.lane = lane.name;
   request.room = AnswerRoom::none;
   request.ran = false;
+  return &request;
+}
 
+// The message is whole. `end` is the position behind its record, or its last piece.
+[[gnu::always_inline]] inline void LinkEnd::run_request(LaneEnd& lane, OpenRequest& request, u32 method_index,
+                                                        std::span<const std::byte> payload, u64 end) noexcept {
+  Turn& turn = *turn_;
+  const ServedMethods::Method& method = (*served_)[method_index];
   // A stamp from the future counts as now; `none` and `longer` are not checked here.
-  const Ticks waited = turn.now > header.sent ? turn.now - header.sent : 0;
-  if (waited > turn.budget_ticks(header.budget) && header.budget - 1 < ring::kBudgetLonger - 1) [[unlikely]] {
+  const Ticks waited = turn.now > request.sent ? turn.now - request.sent : 0;
+  if (waited > turn.budget_ticks(request.budget) && request.budget - 1 < ring::kBudgetLonger - 1) [[unlikely]] {
     counters_.requests_expired.add();
     return refuse(request, Code::deadline_exceeded, Ran::no, Why::expired_in_queue, "the deadline passed in the queue");
   }
   if (halt_word_->load(std::memory_order_relaxed) != 0) [[unlikely]] {
     return refuse(request, Code::unavailable, Ran::no, Why::halted, "the service is halted");
   }
-  if (!lane.admission.promise(lane.out, method.answer_bound)) [[unlikely]] {
+  const u32 promised = lane.admission.promise(lane.out, method.answer_bound);
+  if (promised == 0) [[unlikely]] {
     return refuse(request, Code::resource_exhausted, Ran::no, Why::reply_room, "no room for the answer");
   }
-  request.bound = method.answer_bound;
+  request.bound = promised;
   // For people who look from outside; `position` follows in taken().
-  lane.taken->call.store(header.call, std::memory_order_relaxed);
+  lane.taken->call.store(request.call, std::memory_order_relaxed);
   lane.taken->method.store(method_index, std::memory_order_relaxed);
   lane.taken->since.store(turn.now, std::memory_order_relaxed);
 
-  ServedCall call(payload, RawReply(request), request.ran, *lane.taken, record.end);
+  ServedCall call(payload, RawReply(request), request.ran, *lane.taken, end);
   turn.calling_user = true;
   try {
     method.serve(*method.service, call);
@@ -77,7 +93,9 @@ void LinkEnd::close_request(OpenRequest& request) noexcept {
 
 [[gnu::always_inline]] inline std::byte* LinkEnd::claim_answer(OpenRequest& request, u32 payload_bytes) noexcept {
   LaneEnd& lane = lane_of(request.lane);
-  if (lane.claimed != nullptr || payload_bytes >= lane.out.ring_bytes()) return nullptr;
+  if (lane.claimed != nullptr) return nullptr;
+  if (payload_bytes >= lane.out.ring_bytes()) [[unlikely]]
+    return claim_large_answer(request, payload_bytes);
   const u32 bytes = sizeof(ring::ReplyHeader) + payload_bytes;
   const bool promised = ring::up(bytes) <= request.bound;
   if (promised && bytes <= kCopyMax && !lane.out.unseen()) {
@@ -87,7 +105,8 @@ void LinkEnd::close_request(OpenRequest& request) noexcept {
   }
   // Within its bound an answer uses its own share untested; beyond it, it is an ordinary claim.
   if (!lane.claim_record(bytes, promised ? 0 : lane.admission.reserve())) [[unlikely]] {
-    if (promised && lane.claim.refusal != ring::Refusal::too_big) broke_promise();
+    if (!promised) return claim_large_answer(request, payload_bytes);
+    broke_promise();
     return nullptr;
   }
   request.room = AnswerRoom::in_ring;
@@ -112,8 +131,10 @@ void LinkEnd::close_request(OpenRequest& request) noexcept {
       return broke_promise();
     }
     lane.out.send_copy(claim, head, lane.staged, request.call);
-  } else {
+  } else if (request.room == AnswerRoom::in_ring) {
     lane.out.send_in_place(lane.claim, head, request.call);
+  } else {
+    return send_large_answer(request, payload_bytes);
   }
   close_request(request);
   counters_.answers_sent.add();
@@ -124,7 +145,7 @@ void LinkEnd::close_request(OpenRequest& request) noexcept {
                                        std::string_view text) noexcept {
   LaneEnd& lane = lane_of(request.lane);
   // What was claimed is not sent any more.
-  if (std::exchange(request.room, AnswerRoom::none) != AnswerRoom::none) lane.claimed = nullptr;
+  if (std::exchange(request.room, AnswerRoom::none) != AnswerRoom::none) drop_claim(lane);
   if (closed_) {
     close_request(request);
     counters_.answers_lost.add();

@@ -24,7 +24,8 @@ constexpr Unit kTimeUnits[] = {
     {"ns", 1}, {"us", 1'000}, {"ms", 1'000'000}, {"s", 1'000'000'000}, {"min", 60'000'000'000}};
 constexpr Unit kCountUnits[] = {{"", 1}};
 
-constexpr const char* kNames = "ring, urgent_ring, inflight, reply_max, check, schema, timeout, connect_timeout";
+constexpr const char* kNames =
+    "ring, urgent_ring, inflight, reply_max, message_max, check, schema, timeout, connect_timeout";
 constexpr const char* kTimeHint = "write a number and ns, us, ms, s or min: timeout=50us";
 
 Error bad(const Option& option, const char* why, std::string_view hint = {}) {
@@ -90,6 +91,13 @@ Result<void> read_option(const Option& option, LinkOptions& options) {
     if (!bytes || *bytes == 0 || *bytes > ring::kRingBytesMax)
       return bad(option, "is not a size", "write reply_max=4KiB");
     options.reply_bytes_max = static_cast<uint32_t>(*bytes);
+    return {};
+  }
+  if (name == "message_max") {
+    const auto bytes = number(value, kSizeUnits);
+    if (!bytes || *bytes == 0 || *bytes > ring::kRingBytesMax)
+      return bad(option, "is not a size up to 1GiB", "write message_max=16MiB");
+    options.message_bytes_max = static_cast<uint32_t>(*bytes);
     return {};
   }
   if (name == "check") {

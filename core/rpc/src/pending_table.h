@@ -20,6 +20,7 @@ class PendingTable {
     Ticks deadline = 0;
     std::uint64_t end = 0;  // position behind the request's record: with the server's mark it says whether it ran
     ring::Lane lane = ring::Lane::normal;
+    bool sending = false;  // pieces of the request have still to leave: `end` is not known
     std::uint32_t next_free = 0;
     Callback callback;
   };

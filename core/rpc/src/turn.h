@@ -9,12 +9,12 @@
 #include <string>
 #include <vector>
 
+#include "pieces.h"
 #include "taut/base/clock.h"
 #include "taut/base/log.h"
 #include "taut/base/thread.h"
 #include "taut/memory/fork_guard.h"
 #include "taut/ring/board.h"
-#include "taut/rpc/call.h"
 
 namespace taut::rpc {
 
@@ -44,6 +44,8 @@ struct Turn {
     Status status;
   };
   std::vector<Finished> finished;
+
+  Buffers buffers;  // for messages in pieces
 
   // Ends that sent something in this turn: their batches and bells are due when it is over.
   LinkEnd* first_due = nullptr;

@@ -35,6 +35,7 @@ class Link {
     }
     for (auto& agreement : agreements) {
       agreement.reply_bytes_max = server.limits.reply_bytes_max;
+      agreement.message_out_max = agreement.message_in_max = server.limits.message_bytes_max;
       agreement.check = options.check;
       agreement.clock = client.clock.source();
       agreement.link_id = id;

@@ -26,6 +26,7 @@ Offer make_offer(const rpc::LinkOptions& options, const Clock& clock, bool has_b
   offer.ring_bytes = ring_sizes(options);
   offer.calls_granted = 0;  // servers call no clients yet
   offer.reply_bytes_max = options.reply_bytes_max;
+  offer.message_bytes_max = options.message_bytes_max;
   offer.clock = clock.source();
   offer.has_board = has_board ? 1 : 0;
   offer.schema_exact = options.schema_exact ? 1 : 0;

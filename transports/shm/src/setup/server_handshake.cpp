@@ -141,6 +141,8 @@ Result<void> ServerHandshake::welcome(Packet& packet) {
   agreement.calls_out_max = hello->offer.calls_granted;
   agreement.calls_in_max = answer.offer.calls_granted;
   agreement.reply_bytes_max = answer.offer.reply_bytes_max;
+  agreement.message_out_max = hello->offer.message_bytes_max;
+  agreement.message_in_max = answer.offer.message_bytes_max;
   agreement.check = context.limits.check;
   agreement.link_id = answer.link;
   agreement.peer_pid = peer_.pid;

@@ -145,6 +145,8 @@ Result<void> ShmConnector::read_welcome(Packet& packet) {
   agreement.calls_out_max = welcome->offer.calls_granted;
   agreement.calls_in_max = 0;
   agreement.reply_bytes_max = welcome->offer.reply_bytes_max;
+  agreement.message_out_max = welcome->offer.message_bytes_max;
+  agreement.message_in_max = context_.options.message_bytes_max;
   agreement.check = context_.options.check;
   agreement.clock = *clock;
   agreement.link_id = welcome->link;

@@ -98,6 +98,25 @@ struct ReplyHeader {
 static_assert(sizeof(ReplyHeader) == 16 && offsetof(ReplyHeader, call) == 8);
 static_assert(std::is_standard_layout_v<ReplyHeader> && std::is_trivially_copyable_v<ReplyHeader>);
 
+// Blocks behind the header, in the order of their bits in the mask: a request's is `extensions` of its header, a reply
+// with flag::extensions has one at offset 16, before 14 zero bytes.
+namespace extension {
+inline constexpr u16 trace = 1;
+inline constexpr u16 metadata = 2;
+inline constexpr u16 arena = 4;
+inline constexpr u16 piece = 8;
+}  // namespace extension
+
+// extension::piece: this record carries a part of a message of `total` bytes, from `offset` on. The block stands at
+// kBlocksAt of requests and replies alike, and the part behind it.
+struct PieceBlock {
+  u64 total;
+  u64 offset;
+};
+inline constexpr u32 kBlocksAt = 32;
+inline constexpr u32 kPieceHeader = kBlocksAt + sizeof(PieceBlock);
+static_assert(sizeof(RequestHeader) == kBlocksAt && kPieceHeader % 16 == 0 && kPieceHeader < kStep);
+
 // The shortest header, so the smallest `bytes` that a record can state.
 inline constexpr u32 kHeaderMin = sizeof(ReplyHeader);
 

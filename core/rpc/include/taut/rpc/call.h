@@ -46,6 +46,12 @@ struct RawAnswer {
   std::span<const std::byte> payload;
 };
 
+// Bytes on the heap, 64-aligned.
+struct AlignedDelete {
+  void operator()(std::byte* bytes) const noexcept { ::operator delete (bytes, std::align_val_t{64}); }
+};
+using AlignedBytes = std::unique_ptr<std::byte, AlignedDelete>;
+
 // Storage for the reply of a waiting call. A small one is kept inside, with its record's header before it, so that it
 // is copied out of the ring once; larger ones are put on the heap.
 class AnswerBuffer {
@@ -72,17 +78,19 @@ class AnswerBuffer {
     large_.reset();
     return record_ + sizeof(ring::ReplyHeader);
   }
+  // Takes a payload that arrived elsewhere.
+  void adopt(AlignedBytes payload, std::size_t payload_bytes) noexcept {
+    large_ = std::move(payload);
+    bytes_ = payload_bytes;
+  }
   // The payload, 16-aligned.
   [[nodiscard]] std::span<const std::byte> bytes() const noexcept {
     return {large_ ? large_.get() : record_ + sizeof(ring::ReplyHeader), bytes_};
   }
 
  private:
-  struct AlignedDelete {
-    void operator()(std::byte* bytes) const noexcept { ::operator delete (bytes, std::align_val_t{64}); }
-  };
   alignas(64) std::byte record_[kRecordBytes];
-  std::unique_ptr<std::byte, AlignedDelete> large_;
+  AlignedBytes large_;
   std::size_t bytes_ = 0;
 };
 

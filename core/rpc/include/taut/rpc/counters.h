@@ -37,6 +37,9 @@ struct alignas(kSharedWordStride) Counters {
   Counter bells_rung;    // system calls made to wake the peer
   Counter slow_checks;   // messages that took the Verifier: another writer or schema
   Counter violations;    // the peer broke the rules: 1 at most, since the link ends
+  Counter pieces_sent;
+  Counter pieces_received;
+  Counter buffers_allocated;  // for messages in pieces, on their way out or in; the running path allocates nothing else
 };
 static_assert(sizeof(Counters) == 128 && std::is_standard_layout_v<Counters>);
 

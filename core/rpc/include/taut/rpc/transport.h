@@ -37,6 +37,7 @@ struct LinkOptions {
   std::uint32_t urgent_ring_bytes = 8 * 1024;             // URL: urgent_ring
   std::uint32_t inflight = 64;                            // calls the client may have unanswered; URL: inflight
   std::uint32_t reply_bytes_max = 4096;                   // room for answers whose schema sets no bound; URL: reply_max
+  std::uint32_t message_bytes_max = 16 * 1024 * 1024;     // of a message that arrives in pieces; URL: message_max
   Check check = Check::in_place;                          // URL: check=in_place|copy
   bool schema_exact = false;                              // URL: schema=exact
   Nanoseconds timeout = std::chrono::seconds(1);          // of a call that names none; URL: timeout
@@ -53,6 +54,8 @@ struct Agreement {
   std::uint32_t calls_out_max = 0;  // per lane: unanswered calls that the peer grants this side
   std::uint32_t calls_in_max = 0;   // and this side grants the peer
   std::uint32_t reply_bytes_max = 4096;
+  std::uint32_t message_out_max = 0;  // most bytes of a message that the peer takes in pieces; 0: none
+  std::uint32_t message_in_max = 0;   // and that this side takes
   Check check = Check::in_place;
   ClockSource clock = ClockSource::monotonic;  // of the stamps on this link
   std::uint64_t link_id = 0;

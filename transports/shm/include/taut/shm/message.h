@@ -65,7 +65,8 @@ struct Stamps {
 
 // What one side brings to a link.
 //   0 8 bytes of its segment   8 4+4 bytes of its rings, normal and urgent   16 4 calls that it grants the peer
-//   20 4 longest reply without a bound   24 1 clock source   25 1 has a board   26 1 schema=exact   27 5 zero
+//   20 4 longest reply without a bound   24 1 clock source   25 1 has a board   26 1 schema=exact   27 1 zero
+//   28 4 longest message in pieces that it takes
 //   32 16 stamps   48 8 features that it can use   56 8 features that it needs the peer to use
 struct Offer {
   uint64_t segment_bytes;
@@ -75,12 +76,14 @@ struct Offer {
   ClockSource clock;
   uint8_t has_board;
   uint8_t schema_exact;
-  uint8_t zero[5];
+  uint8_t zero;
+  uint32_t message_bytes_max;
   Stamps stamps;
   uint64_t features;
   uint64_t features_needed;
 };
-static_assert(sizeof(Offer) == 64 && offsetof(Offer, clock) == 24 && offsetof(Offer, stamps) == 32);
+static_assert(sizeof(Offer) == 64 && offsetof(Offer, clock) == 24 && offsetof(Offer, message_bytes_max) == 28 &&
+              offsetof(Offer, stamps) == 32);
 
 //   0 head   16 offer   80 4 calls that the client wants to have unanswered   84 12 zero
 struct Hello {
