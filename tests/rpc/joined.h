@@ -40,6 +40,9 @@ class JoinedMemory {
       agreements_[side].peer_pid = 4711;
     }
     agreements_[0].calls_out_max = agreements_[1].calls_in_max = options.inflight;
+    arena_bytes_ = options.arena_bytes;
+    for (auto& arena : arenas_)
+      arena.reset(arena_bytes_ != 0 ? new (std::align_val_t{4096}) std::byte[arena_bytes_]() : nullptr);
   }
 
   [[nodiscard]] ring::LaneMemory lane(int side, Lane lane) {
@@ -48,6 +51,13 @@ class JoinedMemory {
   }
   [[nodiscard]] Agreement& agreement(int side) { return agreements_[side]; }
   [[nodiscard]] Counters& counters(int side) { return counters_[side]; }
+  [[nodiscard]] ArenaMemory arena(int side) {
+    return {{arenas_[side].get(), arena_bytes_},
+            &releases_[1 - side],
+            {arenas_[1 - side].get(), arena_bytes_},
+            &releases_[side]};
+  }
+  [[nodiscard]] ring::ReleaseWords& releases(int side) { return releases_[side]; }
   ring::SharedWord halt_word{0};
   Dispatcher* turned_in_waits = nullptr;  // so that a wait of the caller also turns the server
   std::atomic<bool> ended{false};
@@ -61,6 +71,9 @@ class JoinedMemory {
   ring::LaneWords words_[2][ring::kLaneCount]{};
   Counters counters_[2]{};
   Agreement agreements_[2];
+  std::size_t arena_bytes_ = 0;
+  std::unique_ptr<std::byte, Free> arenas_[2];
+  ring::ReleaseWords releases_[2]{};
 };
 
 class JoinedWire final : public Wire {
@@ -79,6 +92,7 @@ class JoinedWire final : public Wire {
   const Agreement& agreement() const noexcept override { return memory_->agreement(side_); }
   const ring::LaneMemory& lane(Lane lane) const noexcept override { return lanes_[static_cast<std::size_t>(lane)]; }
   Counters& counters() noexcept override { return memory_->counters(side_); }
+  ArenaMemory arena() const noexcept override { return memory_->arena(side_); }
   const ring::SharedWord* halt_word() const noexcept override { return &memory_->halt_word; }
   bool needs_pump() const noexcept override { return side_ == 0 && memory_->turned_in_waits != nullptr; }
   int pump(Ticks) noexcept override {

@@ -67,6 +67,8 @@ constexpr bool is_plain_answer(Head head) noexcept {
     lane.out.send_copy(lane.claim, head, lane.staged, row->call, stamp, rest);
   } else if (lane.claim_room == ClaimRoom::in_ring) {
     lane.out.send_in_place(lane.claim, head, row->call, stamp, rest);
+  } else if (lane.claim_room == ClaimRoom::in_arena) {
+    send_request_block(lane, method, payload_bytes, row->call, stamp, budget);
   } else {
     send_large_request(lane, *row, method, payload_bytes, budget, stamp);
   }
@@ -219,7 +221,7 @@ inline void LinkEnd::give_back(LaneEnd& lane, Record record) noexcept {
       memory::opaque_copy(payload, lane.in.bytes(record) + sizeof(ring::ReplyHeader), bytes);
     }
   } else if ((record.head.flags() & ring::flag::extensions) != 0) {
-    return take_answer_piece(lane, record, buffer);
+    return take_answer_piece(lane, record, status, buffer);
   } else if (record.head.flags() != ring::flag::your_id) {
     broke("an answer with flags %lu, which were not agreed", record.head.flags());
     return true;

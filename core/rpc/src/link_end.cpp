@@ -61,6 +61,16 @@ LinkEnd::LinkEnd(std::shared_ptr<Turn> turn, std::unique_ptr<Wire> wire, std::sh
       requests_(this, served_ == nullptr ? 0 : lanes_[0].admission.granted() + lanes_[1].admission.granted()) {
   may_sleep_ =
       peer_board_ != nullptr && (peer_board_->load(std::memory_order_relaxed) & ring::board::never_sleeps) == 0;
+  const ArenaMemory arena = wire_->arena();
+  if (!arena.own.empty()) {
+    auto blocks = memory::Arena::over(arena.own);
+    if (blocks) {
+      own_blocks_ = std::make_unique<OwnBlocks>(*std::move(blocks), arena.own.data(), arena.released);
+    } else {
+      turn_->log(Severity::warning, blocks.error().what());
+    }
+  }
+  if (!arena.peer.empty()) peer_blocks_ = std::make_unique<PeerBlocks>(arena);
   if (copies_all_) {
     large_copy_.reset(
         static_cast<std::byte*>(::operator new (lanes_[0].in.ring_bytes() / 4, std::align_val_t{ring::kStep})));

@@ -1,7 +1,7 @@
 // One end of one link: two lanes in both directions (link_end.cpp), the calls it made (link_calls.cpp), the requests it
-// has to answer (link_serves.cpp, reply.cpp), and messages that no record holds (link_pieces.cpp). This is the running
-// path; it neither allocates, except for messages in pieces, nor logs, nor makes a system call except to ring a
-// sleeper's bell.
+// has to answer (link_serves.cpp, reply.cpp), and messages that no record holds (link_pieces.cpp, link_blocks.cpp).
+// This is the running path; it neither allocates, except for messages in pieces, nor logs, nor makes a system call
+// except to ring a sleeper's bell.
 //
 // Threads  the dispatcher's. Replies may come home from others: reply_home.cpp.
 // Owns     the wire, and through it the memory of the lanes.
@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "admission.h"
+#include "blocks.h"
 #include "open_requests.h"
 #include "pending_table.h"
 #include "pieces.h"
@@ -127,7 +128,7 @@ class LinkEnd {
     std::uint32_t message_bytes = 0;
   };
   // Where the open claim of a lane is written.
-  enum class ClaimRoom : std::uint8_t { staged, in_ring, in_buffer };
+  enum class ClaimRoom : std::uint8_t { staged, in_ring, in_buffer, in_arena };
   struct LaneEnd {
     LaneEnd(ring::Lane lane, const ring::LaneMemory& memory, ring::Shape out_shape, ring::Shape in_shape,
             ring::u32 granted_in, ring::u32 granted_out);
@@ -155,6 +156,7 @@ class LinkEnd {
     // Small messages are written here and copied into the ring when they are complete: Writer::send_copy().
     alignas(ring::kStep) std::byte staged[kCopyMax] = {};
     std::vector<Kept> kept;
+    std::byte* claimed_block = nullptr;  // of a claim in_arena
     // --- messages in pieces
     Buffer claimed_buffer;  // of a claim in_buffer
     std::vector<Leaving> leaving;
@@ -221,10 +223,29 @@ class LinkEnd {
   [[nodiscard]] Took take_piece(LaneEnd& lane, ring::Head head, const std::byte* header,
                                 const std::byte* bytes) noexcept;
   void finish_piece(LaneEnd& lane, ring::Head head, const std::byte* header, const std::byte* bytes) noexcept;
-  bool take_answer_piece(LaneEnd& lane, ring::Record record, AnswerBuffer& buffer) noexcept;
+  bool take_answer_piece(LaneEnd& lane, ring::Record record, Status& status, AnswerBuffer& buffer) noexcept;
   void pass_by_piece(LaneEnd& lane, ring::Record record, const std::byte* header) noexcept;
   void release_in_order(LaneEnd& lane, ring::Record record) noexcept;
   void drop_large() noexcept;
+
+  // --- messages in the arena (link_blocks.cpp)
+  [[nodiscard]] bool claim_block(LaneEnd& lane, ring::u32 payload_bytes, ring::u32 reserve) noexcept;
+  void hand_over_block(LaneEnd& lane, ring::u32 payload_bytes) noexcept;
+  void send_request_block(LaneEnd& lane, ring::u16 method, ring::u32 payload_bytes, std::uint64_t call, Ticks stamp,
+                          ring::u32 budget) noexcept;
+  void send_answer_block(LaneEnd& lane, ring::u32 payload_bytes, std::uint64_t call) noexcept;
+  struct PeerBlock {
+    ring::ArenaBlock block;
+    std::span<const std::byte> bytes;
+  };
+  [[nodiscard]] std::optional<PeerBlock> find_block(ring::Head head, const std::byte* header) noexcept;
+  [[nodiscard]] Buffer copy_block(std::span<const std::byte> bytes) noexcept;
+  void serve_block(LaneEnd& lane, ring::Record record, const ring::RequestHeader& header,
+                   const std::byte* header_bytes) noexcept;
+  void finish_block(LaneEnd& lane, ring::Head head, const std::byte* header) noexcept;
+  void pass_by_block(LaneEnd& lane, ring::Record record, const std::byte* header) noexcept;
+  void take_answer_block(LaneEnd& lane, ring::Record record, Status& status, AnswerBuffer& buffer) noexcept;
+  [[nodiscard]] Status too_big_to_copy() const noexcept;
 
   // --- answers (reply.cpp)
   std::byte* claim_answer(OpenRequest& request, ring::u32 payload_bytes) noexcept;
@@ -253,6 +274,8 @@ class LinkEnd {
   PendingTable pending_;
   OpenRequests requests_;
   AlignedBytes large_copy_;
+  std::unique_ptr<OwnBlocks> own_blocks_;    // null: no arena of ours
+  std::unique_ptr<PeerBlocks> peer_blocks_;  // null: none of the peer's
   std::string violation_;
 };
 

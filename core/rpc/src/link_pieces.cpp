@@ -23,6 +23,13 @@ constexpr int kPiecesPerTurn = 4;
 // Messages that wait for each other in a lane hold so many times the longest message at most.
 constexpr u64 kLongestWaiting = 4;
 
+// A reply's mask, from a private copy of its first line.
+u16 extensions_of(const std::byte* header) noexcept {
+  u16 mask;
+  std::memcpy(&mask, header + sizeof(ring::ReplyHeader), sizeof mask);
+  return mask;
+}
+
 // Room that pieces of requests leave in the ring, so that they do not keep small calls out. Answers have their own.
 constexpr u32 slack(const Leaving& message, u32 ring_bytes) noexcept {
   return message.kind == Kind::request ? ring_bytes / 8 : 0;
@@ -41,6 +48,10 @@ bool LinkEnd::claim_buffer(LaneEnd& lane, u32 payload_bytes) noexcept {
 }
 
 [[gnu::cold, gnu::noinline]] CallRoom LinkEnd::claim_large_request(LaneEnd& lane, u32 payload_bytes) noexcept {
+  if (claim_block(lane, payload_bytes, lane.admission.reserve())) {
+    lane.claim_room = ClaimRoom::in_arena;
+    return {lane.claimed, payload_bytes, Why::none};
+  }
   if (payload_bytes > wire_->agreement().message_out_max) return {nullptr, 0, Why::too_big};
   if (!claim_buffer(lane, payload_bytes)) return {nullptr, 0, Why::ring_full};
   lane.claim_room = ClaimRoom::in_buffer;
@@ -49,14 +60,19 @@ bool LinkEnd::claim_buffer(LaneEnd& lane, u32 payload_bytes) noexcept {
 
 [[gnu::cold, gnu::noinline]] std::byte* LinkEnd::claim_large_answer(OpenRequest& request, u32 payload_bytes) noexcept {
   LaneEnd& lane = lane_of(request.lane);
+  request.claimed = payload_bytes;
+  if (claim_block(lane, payload_bytes, 0)) {
+    request.room = AnswerRoom::in_arena;
+    return lane.claimed;
+  }
   if (!claim_buffer(lane, payload_bytes)) return nullptr;
   request.room = AnswerRoom::in_buffer;
-  request.claimed = payload_bytes;
   return lane.claimed;
 }
 
 [[gnu::noinline]] void LinkEnd::drop_claim(LaneEnd& lane) noexcept {
   lane.claimed = nullptr;
+  if (lane.claimed_block != nullptr) own_blocks_->drop(std::exchange(lane.claimed_block, nullptr));
   turn_->buffers.keep(std::exchange(lane.claimed_buffer, {}));
 }
 
@@ -249,8 +265,7 @@ void LinkEnd::forget_arriving(LaneEnd& lane) noexcept {
 [[gnu::cold, gnu::noinline]] LinkEnd::Took LinkEnd::take_piece(LaneEnd& lane, Head head, const std::byte* header,
                                                                const std::byte* bytes) noexcept {
   constexpr u8 kFlags = ring::flag::your_id | ring::flag::extensions;
-  u16 extensions;
-  std::memcpy(&extensions, header + sizeof(ring::ReplyHeader), sizeof extensions);
+  const u16 extensions = extensions_of(header);
   const auto piece = read_piece(head, header, extensions, wire_->agreement().message_in_max);
   if (!piece || (head.flags() & ~ring::flag::more_pieces) != kFlags || head.detail() != 0 || lane.calls_open == 0) {
     broke("an answer with flags %lu and extensions %lu, which were not agreed", head.flags(), extensions);
@@ -284,6 +299,7 @@ void LinkEnd::forget_arriving(LaneEnd& lane) noexcept {
 // From finish(): the call has a callback. `bytes` are what follows the reply's header.
 [[gnu::cold, gnu::noinline]] void LinkEnd::finish_piece(LaneEnd& lane, Head head, const std::byte* header,
                                                         const std::byte* bytes) noexcept {
+  if (extensions_of(header) == ring::extension::arena) return finish_block(lane, head, header);
   const std::byte* const part = bytes + (ring::kPieceHeader - sizeof(ring::ReplyHeader));
   const Took took = take_piece(lane, head, header, part);
   if (took == Took::part || took == Took::broken) return;
@@ -296,8 +312,12 @@ void LinkEnd::forget_arriving(LaneEnd& lane) noexcept {
 }
 
 // From a wait. `buffer` holds the first line of the record; the answer ends up there when it is whole.
-[[gnu::cold, gnu::noinline]] bool LinkEnd::take_answer_piece(LaneEnd& lane, Record record,
+[[gnu::cold, gnu::noinline]] bool LinkEnd::take_answer_piece(LaneEnd& lane, Record record, Status& status,
                                                              AnswerBuffer& buffer) noexcept {
+  if (extensions_of(buffer.record()) == ring::extension::arena) {
+    take_answer_block(lane, record, status, buffer);
+    return true;
+  }
   switch (take_piece(lane, record.head, buffer.record(), lane.in.bytes(record) + ring::kPieceHeader)) {
     case Took::whole: {
       Arriving whole = std::exchange(lane.arriving, {});
@@ -318,6 +338,7 @@ void LinkEnd::forget_arriving(LaneEnd& lane) noexcept {
 // A wait for another call found it. The last piece stays in the ring for the next poll, which runs the callback.
 [[gnu::cold, gnu::noinline]] void LinkEnd::pass_by_piece(LaneEnd& lane, Record record,
                                                          const std::byte* header) noexcept {
+  if (extensions_of(header) == ring::extension::arena) return pass_by_block(lane, record, header);
   switch (take_piece(lane, record.head, header, lane.in.bytes(record) + ring::kPieceHeader)) {
     case Took::broken:
       return;

@@ -22,7 +22,9 @@ void LinkEnd::serve(LaneEnd& lane, Record record, const std::byte* header_bytes,
     return broke("a request for method %lu of %lu", method_index, served_ == nullptr ? 0 : served_->count());
   }
   if ((record.head.flags() & ~ring::flag::taken_wanted) != 0 || header.extensions != 0) [[unlikely]] {
-    return serve_piece(lane, record, header, header_bytes, payload.data());
+    const bool in_arena = header.extensions == ring::extension::arena && record.head.flags() == 0;
+    return in_arena ? serve_block(lane, record, header, header_bytes)
+                    : serve_piece(lane, record, header, header_bytes, payload.data());
   }
   OpenRequest* const request = open_request(lane, header);
   if (request == nullptr) [[unlikely]]
@@ -133,6 +135,8 @@ void LinkEnd::close_request(OpenRequest& request) noexcept {
     lane.out.send_copy(claim, head, lane.staged, request.call);
   } else if (request.room == AnswerRoom::in_ring) {
     lane.out.send_in_place(lane.claim, head, request.call);
+  } else if (request.room == AnswerRoom::in_arena) {
+    send_answer_block(lane, payload_bytes, request.call);
   } else {
     return send_large_answer(request, payload_bytes);
   }

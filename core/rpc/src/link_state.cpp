@@ -23,8 +23,9 @@ Explained explain(Why why) noexcept {
       return {Code::resource_exhausted,
               "every call that the server grants is unanswered: poll, or open the link with a larger inflight="};
     case Why::too_big:
-      return {Code::out_of_range,
-              "the message does not fit: at most what was claimed, and what the server takes (its message_max=)"};
+      return {
+          Code::out_of_range,
+          "the message does not fit its room: at most what was claimed, and what the server takes (its message_max=)"};
     case Why::not_connected:
       return {Code::unavailable, "the link has no server at present and reconnects by itself"};
     case Why::halted:

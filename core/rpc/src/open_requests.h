@@ -20,6 +20,7 @@ enum class AnswerRoom : std::uint8_t {
   staged,  // written beside the ring; its room was promised at admission and is taken when it is sent
   in_ring,
   in_buffer,  // it will travel in pieces
+  in_arena,
 };
 
 struct alignas(64) OpenRequest {

@@ -24,8 +24,12 @@ constexpr Unit kTimeUnits[] = {
     {"ns", 1}, {"us", 1'000}, {"ms", 1'000'000}, {"s", 1'000'000'000}, {"min", 60'000'000'000}};
 constexpr Unit kCountUnits[] = {{"", 1}};
 
+// Mapping a peer's segment takes a millisecond for each 8 MiB, and a segment ends at 1 GiB.
+constexpr uint64_t kArenaBytesMin = 64 * 1024;
+constexpr uint64_t kArenaBytesMax = 768 * 1024 * 1024;
+
 constexpr const char* kNames =
-    "ring, urgent_ring, inflight, reply_max, message_max, check, schema, timeout, connect_timeout";
+    "ring, urgent_ring, inflight, reply_max, message_max, arena, check, schema, timeout, connect_timeout";
 constexpr const char* kTimeHint = "write a number and ns, us, ms, s or min: timeout=50us";
 
 Error bad(const Option& option, const char* why, std::string_view hint = {}) {
@@ -98,6 +102,13 @@ Result<void> read_option(const Option& option, LinkOptions& options) {
     if (!bytes || *bytes == 0 || *bytes > ring::kRingBytesMax)
       return bad(option, "is not a size up to 1GiB", "write message_max=16MiB");
     options.message_bytes_max = static_cast<uint32_t>(*bytes);
+    return {};
+  }
+  if (name == "arena") {
+    const auto bytes = number(value, kSizeUnits);
+    if (!bytes || *bytes < kArenaBytesMin || *bytes > kArenaBytesMax)
+      return bad(option, "is not a size from 64KiB to 768MiB", "write arena=128MiB");
+    options.arena_bytes = static_cast<uint32_t>(*bytes);
     return {};
   }
   if (name == "check") {

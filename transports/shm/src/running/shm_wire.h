@@ -37,6 +37,9 @@ class ShmWire final : public rpc::Wire {
     return lanes_[static_cast<std::size_t>(lane)];
   }
   [[nodiscard]] rpc::Counters& counters() noexcept override { return parts_.own.counters(); }
+  [[nodiscard]] rpc::ArenaMemory arena() const noexcept override {
+    return {parts_.own.arena(), parts_.peer.releases(), parts_.peer.arena(), parts_.own.releases()};
+  }
   [[nodiscard]] const ring::SharedWord* peer_board() const noexcept override { return parts_.peer_board.state(); }
   [[nodiscard]] const ring::SharedWord* halt_word() const noexcept override;
   void ring_bell() noexcept override;

@@ -22,7 +22,7 @@ Stamps read_stamps(const Clock& clock) noexcept {
 
 Offer make_offer(const rpc::LinkOptions& options, const Clock& clock, bool has_board) noexcept {
   Offer offer{};
-  offer.segment_bytes = link_segment_bytes(ring_sizes(options));
+  offer.segment_bytes = link_segment_bytes(ring_sizes(options), options.arena_bytes);
   offer.ring_bytes = ring_sizes(options);
   offer.calls_granted = 0;  // servers call no clients yet
   offer.reply_bytes_max = options.reply_bytes_max;

@@ -12,27 +12,34 @@ namespace {
 using memory::RegionKind;
 
 struct Plan {
-  explicit Plan(const RingSizes& sizes) {
+  Plan(const RingSizes& sizes, std::size_t arena_bytes) {
     for (std::uint32_t lane = 0; lane < ring::kLaneCount; ++lane) {
       words[lane] = directory.add(RegionKind::lane_words, lane, sizeof(ring::LaneWords), alignof(ring::LaneWords));
     }
     counters = directory.add(RegionKind::counters, 0, sizeof(rpc::Counters), alignof(rpc::Counters));
+    releases = directory.add(RegionKind::releases, 0, sizeof(ring::ReleaseWords), alignof(ring::ReleaseWords));
     for (std::uint32_t lane = 0; lane < ring::kLaneCount; ++lane) {
       rings[lane] = directory.add(RegionKind::ring, lane, sizes[lane], memory::kSegmentStep);
     }
+    if (arena_bytes != 0) arena = directory.add(RegionKind::arena, 0, arena_bytes, memory::kSegmentStep);
   }
   memory::DirectoryPlan directory;
   std::array<std::size_t, ring::kLaneCount> words{};
   std::array<std::size_t, ring::kLaneCount> rings{};
   std::size_t counters = 0;
+  std::size_t releases = 0;
+  std::size_t arena = 0;
 };
 
 }  // namespace
 
-std::size_t link_segment_bytes(const RingSizes& rings) { return Plan(rings).directory.segment_bytes(); }
+std::size_t link_segment_bytes(const RingSizes& rings, std::size_t arena_bytes) {
+  return Plan(rings, arena_bytes).directory.segment_bytes();
+}
 
-Result<LinkSegment> LinkSegment::create(const std::string& name, const RingSizes& rings, std::uint64_t link) {
-  const Plan plan(rings);
+Result<LinkSegment> LinkSegment::create(const std::string& name, const RingSizes& rings, std::uint64_t link,
+                                        std::size_t arena_bytes) {
+  const Plan plan(rings, arena_bytes);
   auto segment = memory::Segment::create(name, plan.directory.segment_bytes());
   if (!segment) return segment.error();
   std::byte* data = segment->data();
@@ -43,6 +50,8 @@ Result<LinkSegment> LinkSegment::create(const std::string& name, const RingSizes
     made.words_[lane] = new (data + plan.words[lane]) ring::LaneWords{};
   }
   made.counters_ = new (data + plan.counters) rpc::Counters{};
+  made.releases_ = new (data + plan.releases) ring::ReleaseWords{};
+  if (arena_bytes != 0) made.arena_ = {data + plan.arena, arena_bytes};
   return made;
 }
 
@@ -79,6 +88,15 @@ Result<PeerLinkSegment> PeerLinkSegment::open(memory::Descriptor fd, std::uint64
     if (!words) return words.error();
     peer.rings_[lane] = data + *ring;
     peer.words_[lane] = reinterpret_cast<const ring::LaneWords*>(data + *words);
+  }
+  const auto releases =
+      directory->offset_of(RegionKind::releases, 0, sizeof(ring::ReleaseWords), alignof(ring::ReleaseWords));
+  if (!releases) return releases.error();
+  peer.releases_ = reinterpret_cast<const ring::ReleaseWords*>(data + *releases);
+  if (const memory::Region* arena = directory->find(RegionKind::arena, 0)) {
+    const auto at = directory->offset_of(RegionKind::arena, 0, arena->bytes, ring::kBlockAlign);
+    if (!at) return at.error();
+    peer.arena_ = {data + *at, arena->bytes};
   }
   return peer;
 }

@@ -48,7 +48,7 @@ Result<std::unique_ptr<rpc::Acceptor>> ShmAcceptor::listen(const rpc::Url& url, 
                      *std::move(description),
                      std::make_shared<std::uint32_t>(0)};
   auto spares = std::make_unique<SpareSegments>(parts.context.control, url.rest, ring_sizes(parts.context.limits),
-                                                options.spare_segments);
+                                                parts.context.limits.arena_bytes, options.spare_segments);
   if (auto filled = spares->fill(); !filled) return filled.error();
   // The name comes last: whoever finds it can connect.
   auto name = ServiceName::take(*std::move(directory), url.rest, options.scm_pidfd);

@@ -41,7 +41,7 @@ Result<void> ShmConnector::begin() {
   if (!socket) return socket.error();
 
   const std::string name = "taut:" + service_ + ":" + std::to_string(context_.endpoint) + ":client";
-  auto own = LinkSegment::create(name, ring_sizes(context_.options), 0);
+  auto own = LinkSegment::create(name, ring_sizes(context_.options), 0, context_.options.arena_bytes);
   if (!own) return own.error();
   own_ = *std::move(own);
   socket_ = *std::move(socket);

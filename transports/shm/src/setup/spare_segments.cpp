@@ -6,8 +6,14 @@
 
 namespace taut::shm {
 
-SpareSegments::SpareSegments(rpc::ControlPlane& control, std::string service, RingSizes rings, unsigned count)
-    : control_(control), service_(std::move(service)), rings_(rings), count_(count), process_(getpid()) {
+SpareSegments::SpareSegments(rpc::ControlPlane& control, std::string service, RingSizes rings, std::size_t arena_bytes,
+                             unsigned count)
+    : control_(control),
+      service_(std::move(service)),
+      rings_(rings),
+      arena_bytes_(arena_bytes),
+      count_(count),
+      process_(getpid()) {
   const std::uint64_t now = Clock::monotonic().now();
   epoch_ = static_cast<std::uint32_t>(now ^ (now >> 32) ^ (static_cast<std::uint64_t>(process_) << 16));
 }
@@ -47,7 +53,8 @@ void SpareSegments::on_time() {
 Result<SpareSegment> SpareSegments::make() {
   const std::uint32_t number = next_link_++;
   const std::uint64_t link = std::uint64_t{epoch_} << 32 | number;
-  auto segment = LinkSegment::create("taut:" + service_ + ":" + std::to_string(number) + ":server", rings_, link);
+  auto segment =
+      LinkSegment::create("taut:" + service_ + ":" + std::to_string(number) + ":server", rings_, link, arena_bytes_);
   if (!segment) return segment.error();
   return SpareSegment{link, *std::move(segment)};
 }

@@ -21,7 +21,8 @@ struct SpareSegment {
 
 class SpareSegments final : public rpc::ControlPlane::Source {
  public:
-  SpareSegments(rpc::ControlPlane& control, std::string service, RingSizes rings, unsigned count);
+  SpareSegments(rpc::ControlPlane& control, std::string service, RingSizes rings, std::size_t arena_bytes,
+                unsigned count);
   ~SpareSegments() override;
 
   // Makes all of them; the first error.
@@ -37,6 +38,7 @@ class SpareSegments final : public rpc::ControlPlane::Source {
   rpc::ControlPlane& control_;
   const std::string service_;
   const RingSizes rings_;
+  const std::size_t arena_bytes_;
   const unsigned count_;
   std::deque<SpareSegment> spares_;
   std::uint32_t next_link_ = 1;

@@ -107,6 +107,12 @@ inline constexpr u16 arena = 4;
 inline constexpr u16 piece = 8;
 }  // namespace extension
 
+// extension::arena: the message lies in the sender's arena, and the record has no payload.
+struct ArenaBlock {
+  u64 offset;
+  u64 bytes;
+};
+
 // extension::piece: this record carries a part of a message of `total` bytes, from `offset` on. The block stands at
 // kBlocksAt of requests and replies alike, and the part behind it.
 struct PieceBlock {
@@ -115,6 +121,7 @@ struct PieceBlock {
 };
 inline constexpr u32 kBlocksAt = 32;
 inline constexpr u32 kPieceHeader = kBlocksAt + sizeof(PieceBlock);
+inline constexpr u32 kArenaHeader = kBlocksAt + sizeof(ArenaBlock);
 static_assert(sizeof(RequestHeader) == kBlocksAt && kPieceHeader % 16 == 0 && kPieceHeader < kStep);
 
 // The shortest header, so the smallest `bytes` that a record can state.

@@ -10,6 +10,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <span>
 #include <string>
 #include <string_view>
 
@@ -17,6 +18,7 @@
 #include "taut/base/log.h"
 #include "taut/base/result.h"
 #include "taut/ring/lane.h"
+#include "taut/ring/releases.h"
 #include "taut/ring/ring.h"
 #include "taut/rpc/control_plane.h"
 #include "taut/rpc/counters.h"
@@ -38,6 +40,7 @@ struct LinkOptions {
   std::uint32_t inflight = 64;                            // calls the client may have unanswered; URL: inflight
   std::uint32_t reply_bytes_max = 4096;                   // room for answers whose schema sets no bound; URL: reply_max
   std::uint32_t message_bytes_max = 16 * 1024 * 1024;     // of a message that arrives in pieces; URL: message_max
+  std::uint32_t arena_bytes = 0;                          // for messages above a record, read in place; URL: arena
   Check check = Check::in_place;                          // URL: check=in_place|copy
   bool schema_exact = false;                              // URL: schema=exact
   Nanoseconds timeout = std::chrono::seconds(1);          // of a call that names none; URL: timeout
@@ -70,6 +73,14 @@ struct LinkEnded {
   bool runs_on = false;  // peer_closed without a goodbye: the peer lives, and may still run what it took
 };
 
+// Where large messages are built and read in place. A side without an arena writes them in pieces.
+struct ArenaMemory {
+  std::span<std::byte> own = {};                 // empty: none
+  const ring::ReleaseWords* released = nullptr;  // the peer's list of our blocks; with `own`
+  std::span<const std::byte> peer = {};          // empty: none
+  ring::ReleaseWords* releases = nullptr;        // our list of the peer's; with `peer`
+};
+
 // One end of one link, as its transport holds it. Keeps the memory mapped as long as it lives.
 class Wire {
  public:
@@ -77,6 +88,7 @@ class Wire {
   [[nodiscard]] virtual const Agreement& agreement() const noexcept = 0;
   [[nodiscard]] virtual const ring::LaneMemory& lane(ring::Lane) const noexcept = 0;
   [[nodiscard]] virtual Counters& counters() noexcept = 0;
+  [[nodiscard]] virtual ArenaMemory arena() const noexcept { return {}; }
   // The board of the peer's dispatcher; null: it never sleeps.
   [[nodiscard]] virtual const ring::SharedWord* peer_board() const noexcept { return nullptr; }
   // The halt word of the service; null where there is none. Not zero: halted.

@@ -5,8 +5,10 @@
 //     1024    384  lane words (normal)
 //     1408    384  lane words (urgent)
 //     1792    128  counters
+//     1920    640  releases: blocks of the peer's arena that this side has read
 //     4096      S  ring (normal): records that this side writes
 //   4096+S      U  ring (urgent)
+// 4096+S+U      A  arena: large messages of this side, if it has one
 //
 // Readers go by the directory and not by these offsets.
 // Threads  values.
@@ -15,11 +17,13 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <span>
 #include <string>
 
 #include "taut/base/result.h"
 #include "taut/memory/segment.h"
 #include "taut/ring/lane.h"
+#include "taut/ring/releases.h"
 #include "taut/rpc/counters.h"
 
 namespace taut::shm {
@@ -28,12 +32,13 @@ namespace taut::shm {
 using RingSizes = std::array<std::uint32_t, ring::kLaneCount>;
 using FirstPositions = std::array<std::uint64_t, ring::kLaneCount>;
 
-std::size_t link_segment_bytes(const RingSizes& rings);
+std::size_t link_segment_bytes(const RingSizes& rings, std::size_t arena_bytes = 0);
 
 // Our own side.
 class LinkSegment {
  public:
-  static Result<LinkSegment> create(const std::string& name, const RingSizes& rings, std::uint64_t link);
+  static Result<LinkSegment> create(const std::string& name, const RingSizes& rings, std::uint64_t link,
+                                    std::size_t arena_bytes = 0);
 
   // Sets the words that the peer may read before this side's dispatcher has seen the link.
   void begin(std::uint64_t link, const FirstPositions& out, const FirstPositions& in) noexcept;
@@ -43,6 +48,8 @@ class LinkSegment {
     return words_[static_cast<std::size_t>(lane)];
   }
   [[nodiscard]] rpc::Counters& counters() const noexcept { return *counters_; }
+  [[nodiscard]] ring::ReleaseWords* releases() const noexcept { return releases_; }
+  [[nodiscard]] std::span<std::byte> arena() const noexcept { return arena_; }
   [[nodiscard]] int fd() const noexcept { return segment_.fd(); }
   [[nodiscard]] std::size_t bytes() const noexcept { return segment_.bytes(); }
   void close_descriptor() noexcept { segment_.close_descriptor(); }
@@ -53,6 +60,8 @@ class LinkSegment {
   std::array<std::byte*, ring::kLaneCount> rings_{};
   std::array<ring::LaneWords*, ring::kLaneCount> words_{};
   rpc::Counters* counters_ = nullptr;
+  ring::ReleaseWords* releases_ = nullptr;
+  std::span<std::byte> arena_;
 };
 
 // The peer's side, which is only read. Everything that open() hands out was checked to lie inside.
@@ -65,6 +74,9 @@ class PeerLinkSegment {
   [[nodiscard]] const ring::LaneWords* words(ring::Lane lane) const noexcept {
     return words_[static_cast<std::size_t>(lane)];
   }
+  [[nodiscard]] const ring::ReleaseWords* releases() const noexcept { return releases_; }
+  // Empty: the peer has none.
+  [[nodiscard]] std::span<const std::byte> arena() const noexcept { return arena_; }
   void close_descriptor() noexcept { segment_.close_descriptor(); }
 
  private:
@@ -72,6 +84,8 @@ class PeerLinkSegment {
   memory::PeerSegment segment_;
   std::array<const std::byte*, ring::kLaneCount> rings_{};
   std::array<const ring::LaneWords*, ring::kLaneCount> words_{};
+  const ring::ReleaseWords* releases_ = nullptr;
+  std::span<const std::byte> arena_;
 };
 
 }  // namespace taut::shm
