@@ -1,0 +1,180 @@
+// Peers that write their rings by hand: what they say costs their own link, whatever it is, and nobody else's.
+#include "joined_pair.h"
+#include "support/seed.h"
+
+namespace taut::rpc::testing {
+namespace {
+
+using ring::Head;
+using ring::Kind;
+using ring::kStep;
+using ring::u32;
+using ring::u64;
+
+constexpr auto kSkippable = static_cast<Kind>(ring::kKindMayBeSkipped | 1);
+
+// One side of a link, written by the test.
+class Hand {
+ public:
+  Hand(JoinedMemory& memory, int side) : memory_(memory), side_(side) {}
+
+  // Every line of the ring says that a record of one line begins there: a ring without an end.
+  void fill(Lane lane, Head head, u64 call = 0) {
+    std::byte* ring = memory_.lane(side_, lane).out_ring;
+    for (u32 at = 0; at != ring_bytes(lane); at += kStep) {
+      std::memcpy(ring + at + 8, &call, sizeof call);
+      std::memcpy(ring + at, &head.word, sizeof head.word);
+    }
+  }
+  // One honest request for `method`, whose payload is `payload`.
+  void send_request(Lane lane, Method method, std::string_view payload) {
+    ring::Writer<ring::NativeWriterMemory>& out = writer(lane);
+    const u32 bytes = static_cast<u32>(sizeof(ring::RequestHeader) + payload.size());
+    const ring::Claim claim = out.claim(bytes);
+    ASSERT_TRUE(claim);
+    ring::RequestHeader header{};
+    header.call = 1;
+    std::byte* record = out.memory().bytes(claim.at);
+    std::memcpy(record + 8, reinterpret_cast<const std::byte*>(&header) + 8, sizeof header - 8);
+    std::memcpy(record + sizeof header, payload.data(), payload.size());
+    out.send(claim, Head::make(bytes, Kind::request, 0, method));
+  }
+
+ private:
+  [[nodiscard]] u32 ring_bytes(Lane lane) {
+    return memory_.agreement(side_).out[static_cast<std::size_t>(lane)].ring_bytes;
+  }
+  ring::Writer<ring::NativeWriterMemory>& writer(Lane lane) {
+    auto& kept = writers_[static_cast<std::size_t>(lane)];
+    if (!kept)
+      kept.emplace(memory_.lane(side_, lane).writer(), memory_.agreement(side_).out[static_cast<std::size_t>(lane)]);
+    return *kept;
+  }
+  JoinedMemory& memory_;
+  int side_;
+  std::optional<ring::Writer<ring::NativeWriterMemory>> writers_[ring::kLaneCount];
+};
+
+constexpr int kLapsOfPolls = 4 * 65536 / kStep;
+
+TEST(HostileClientTest, ALargeRecordOfAnUrgentLaneThatIsTheLargerOneIsCopiedWhole) {
+  JoinedPair pair;
+  const auto& made =
+      pair.joint.connect_by_hand("bytes", {.ring_bytes = 65536, .urgent_ring_bytes = 1 << 20, .check = Check::copy});
+  Hand hostile(*made.memory, 0);
+  pair.settle();
+  std::string seen;
+  pair.service.on[kUrgent] = [&](std::string_view request, RawReply reply) {
+    seen = request;
+    answer(reply, "");
+  };
+  const std::string large(200'000, 'u');
+  hostile.send_request(Lane::urgent, kUrgent, large);
+  pair.settle();
+  EXPECT_EQ(seen, large);
+}
+
+TEST(HostileClientTest, ARingWithoutEndLeavesTheOthersTheirAnswers) {
+  JoinedPair pair;
+  const auto& made = pair.joint.connect_by_hand("bytes");
+  pair.server.poll();
+  Hand(*made.memory, 0).fill(Lane::normal, Head::make(kStep, kSkippable));
+  const Outcome& outcome = pair.client->call(kSmall, "honest");
+  for (int i = 0; i != 10 && !outcome.ended(); ++i) {
+    pair.server.poll();
+    pair.caller.poll();
+  }
+  EXPECT_ANSWERED(outcome, "honest");
+}
+
+TEST(HostileClientTest, ARingWithoutEndIsNotKeptWithoutEnd) {
+  JoinedPair pair;
+  const auto& made = pair.joint.connect_by_hand("bytes");
+  Hand hostile(*made.memory, 0);
+  pair.server.poll();
+  Held held;
+  pair.service.on[kSmall] = held.handler();
+  hostile.send_request(Lane::normal, kSmall, "");
+  pair.server.poll();
+  ASSERT_EQ(held.replies.size(), 1u);
+  ASSERT_NE(held.replies[0].claim(8), nullptr);  // from now on what arrives is kept
+  hostile.fill(Lane::normal, Head::make(kStep, Kind::request, 0, kSmall));
+  for (int i = 0; i != kLapsOfPolls && !made.memory->ended; ++i) pair.server.poll();
+  EXPECT_TRUE(made.memory->ended) << "it would be kept until memory runs out";
+  EXPECT_EQ(pair.log.count("records over others that were not released"), 1);
+}
+
+// A client whose server the test is. Waits see time pass.
+class HostileServerTest : public ::testing::Test {
+ protected:
+  HostileServerTest() {
+    const ServiceDescription* services[] = {&ByteService::described()};
+    joint.serve_by_hand("lies", *MethodTable::of(services));
+    auto link = caller.connect("joined://lies");
+    EXPECT_TRUE(link) << link.error();
+    client.emplace(std::move(*link));
+    caller.poll();
+    joint.made().memory->turned_in_waits = &metronome;
+    tick();
+  }
+  DispatcherOptions options() {
+    DispatcherOptions made;
+    made.log = log.callback();
+    made.clock = Clock::manual(&ticks);
+    return made;
+  }
+  void tick() {
+    EXPECT_TRUE(metronome.post([this] {
+      ticks += 1'000'000;
+      tick();
+    }));
+  }
+  [[nodiscard]] Hand hand() { return {*joint.made().memory, 1}; }
+  // The id of the newest request, as the server reads it.
+  [[nodiscard]] u64 newest_call(u32 at) {
+    u64 call;
+    std::memcpy(&call, joint.made().memory->lane(1, Lane::normal).in_ring + at + 8, sizeof call);
+    return call;
+  }
+
+  Ticks ticks = 1'000'000;  // nanoseconds
+  Logs log;
+  Joint joint;
+  Dispatcher metronome{transports(joint.transport()), options()};
+  Dispatcher caller{transports(joint.transport()), options()};
+  std::optional<Client> client;
+};
+
+TEST_F(HostileServerTest, ARingWithoutEndDoesNotOutlastADeadline) {
+  hand().fill(Lane::normal, Head::make(kStep, kSkippable));
+  const Outcome outcome = client->wait(kSmall, "waits", taut::Wait{20ms});
+  EXPECT_ENDED(outcome, Code::deadline_exceeded, Ran::maybe, Why::timeout);
+}
+
+TEST_F(HostileServerTest, OneAnswerGivenWithoutEndIsNotKeptWithoutEnd) {
+  const Outcome& other = client->call(kSmall, "has a callback");
+  hand().fill(Lane::normal, Head::make(kStep, Kind::reply, ring::flag::your_id), newest_call(0));
+  const Outcome outcome = client->wait(kSmall, "waits", taut::Wait{20ms});
+  EXPECT_ENDED(outcome, Code::unavailable, Ran::maybe, Why::peer_violation);
+  caller.poll();
+  EXPECT_ENDED(other, Code::unavailable, Ran::maybe, Why::peer_violation);
+}
+
+TEST_F(HostileServerTest, ARingWithoutEndIsBuriedAllTheSame) {
+  const Outcome& outcome = client->call(kSmall, "x");
+  hand().fill(Lane::normal, Head::make(kStep, kSkippable));
+  hand().fill(Lane::urgent, Head::make(kStep, kSkippable));
+  joint.made().end(Why::peer_closed, "the peer closed the link");
+  for (int i = 0; i != 10; ++i) caller.poll();
+  EXPECT_ENDED(outcome, Code::unavailable, Ran::no, Why::peer_closed);
+}
+
+TEST_F(HostileServerTest, ARingWithoutEndEndsAWaitWithItsLink) {
+  hand().fill(Lane::normal, Head::make(kStep, kSkippable));
+  ASSERT_TRUE(metronome.post([this] { joint.made().end(Why::peer_died, "the peer died"); }));
+  const Outcome outcome = client->wait(kSmall, "waits", taut::Wait{10s});
+  EXPECT_EQ(outcome.status.why(), Why::peer_died) << outcome.status;
+}
+
+}  // namespace
+}  // namespace taut::rpc::testing
