@@ -82,7 +82,9 @@ Result<void> check_owner_and_mode(const Place& place, const struct stat& status,
     return make_error(Code::permission_denied, 0, hint, "%s, %s, belongs to uid %u, and this process runs as uid %u",
                       who, path, status.st_uid, geteuid());
   }
-  if (status.st_uid == nameless_uid()) {
+  const auto nameless = nameless_uid();
+  if (!nameless) return nameless.error();
+  if (status.st_uid == *nameless) {
     return make_error(Code::permission_denied, 0, "map its owner into this user namespace",
                       "%s, %s, belongs to uid %u, which stands for every user that this user namespace does not know",
                       who, path, status.st_uid);

@@ -37,7 +37,7 @@ Result<std::unique_ptr<rpc::Acceptor>> ShmAcceptor::listen(const rpc::Url& url, 
   const rpc::AllowedUsers& allow = context.limits.allow;
   if (auto reachable = directory->check_reachable(allow); !reachable) return reachable.error();
   const ServiceName::Options how{.scm_pidfd = options.scm_pidfd, .for_others = allow.any()};
-  auto users = allow.group ? Users::of_group(allow, directory->group()) : Users(allow);
+  auto users = Users::of(allow, directory->group());
   if (!users) return users.error();
 
   auto control_page = memory::ControlPage::create("taut:" + url.rest + ":control");

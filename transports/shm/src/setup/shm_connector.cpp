@@ -22,15 +22,18 @@ Result<std::unique_ptr<rpc::Connector>> ShmConnector::make(const rpc::Url& url, 
                       "shm://%s: a client trusts the servers of users, each by its uid, and of no group",
                       url.rest.c_str());
   }
-  return std::unique_ptr<rpc::Connector>(new ShmConnector(url.rest, std::move(context), options));
+  auto users = Users::of(context.options.allow);
+  if (!users) return users.error();
+  return std::unique_ptr<rpc::Connector>(new ShmConnector(url.rest, std::move(context), options, *std::move(users)));
 }
 
-ShmConnector::ShmConnector(std::string service, rpc::ConnectContext context, const TransportOptions& options)
+ShmConnector::ShmConnector(std::string service, rpc::ConnectContext context, const TransportOptions& options,
+                           Users users)
     : service_(std::move(service)),
       server_("the server of shm://" + service_),
       context_(std::move(context)),
       options_(options),
-      users_(context_.options.allow) {}
+      users_(std::move(users)) {}
 
 ShmConnector::~ShmConnector() { stop(); }
 

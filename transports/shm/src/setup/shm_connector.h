@@ -23,7 +23,7 @@ class ShmConnector final : public rpc::Connector, private rpc::ControlPlane::Sou
   void attempt() override;
 
  private:
-  ShmConnector(std::string service, rpc::ConnectContext context, const TransportOptions& options);
+  ShmConnector(std::string service, rpc::ConnectContext context, const TransportOptions& options, Users users);
   void on_ready(int fd, std::uint32_t events) override;
   void on_time() override;
   Result<void> begin();

@@ -4,28 +4,30 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <fstream>
 #include <string>
+
+#include "taut/memory/descriptor.h"
+#include "taut/shm/transport.h"
 
 namespace taut::shm {
 namespace {
 
 constexpr std::uint32_t kOverflowId = 65534;  // what kernels use unless they are told otherwise
 
-// Does this user namespace know every id there is? Then none stands for others. `map` is /proc/self/uid_map or gid_map.
-bool knows_all(const char* map) {
+// The id that stands for others, unless this namespace knows every id there is. `map` is /proc/self/uid_map or gid_map.
+Result<std::optional<std::uint32_t>> nameless(const char* map, const char* overflow) {
   std::ifstream lines(map);
+  if (!lines && memory::is_descriptor_shortage(errno)) {
+    return memory::descriptor_error(errno, "opening " + std::string(map), "a link", kDescriptorsWhileConnecting);
+  }
   std::uint64_t inside = 0, outside = 0, count = 0, known = 0;
   while (lines >> inside >> outside >> count) known += count;
-  return known >= std::uint64_t{0xffff'ffff};
-}
-
-std::optional<std::uint32_t> nameless(const char* overflow, const char* map) {
-  if (knows_all(map)) return std::nullopt;
-  std::uint32_t id = kOverflowId;
+  if (known >= std::uint64_t{0xffff'ffff}) return std::optional<std::uint32_t>{};
+  std::uint32_t id = 0;
   std::ifstream file(overflow);
-  if (!(file >> id)) id = kOverflowId;
-  return id;
+  return std::optional<std::uint32_t>{file >> id ? id : kOverflowId};
 }
 
 // The groups of whoever connected `socket`, besides the one that it sends with its packets.
@@ -52,18 +54,23 @@ bool is_member(const Sender& sender, int socket, gid_t gid) {
 
 }  // namespace
 
-std::optional<std::uint32_t> nameless_uid() { return nameless("/proc/sys/kernel/overflowuid", "/proc/self/uid_map"); }
+Result<std::optional<std::uint32_t>> nameless_uid() {
+  return nameless("/proc/self/uid_map", "/proc/sys/kernel/overflowuid");
+}
 
-Result<Users> Users::of_group(const rpc::AllowedUsers& allowed, std::uint32_t gid) {
-  if (gid == nameless("/proc/sys/kernel/overflowgid", "/proc/self/gid_map")) {
+Result<Users> Users::of(const rpc::AllowedUsers& allowed, std::uint32_t gid) {
+  const auto nameless_user = nameless_uid();
+  if (!nameless_user) return nameless_user.error();
+  if (!allowed.group) return Users(allowed.uids, std::nullopt, *nameless_user);
+  const auto nameless_group = nameless("/proc/self/gid_map", "/proc/sys/kernel/overflowgid");
+  if (!nameless_group) return nameless_group.error();
+  if (gid == *nameless_group) {
     return make_error(Code::permission_denied, 0, "map its group into this user namespace, or write allow=uid:NNN",
                       "the directory of services belongs to gid %u, which stands for every group that this user "
                       "namespace does not know",
                       gid);
   }
-  Users users(allowed);
-  users.gid_ = gid;
-  return users;
+  return Users(allowed.uids, gid, *nameless_user);
 }
 
 Result<void> Users::check(const Sender& sender, int socket, std::string_view whose) const {

@@ -10,28 +10,32 @@
 #include <cstdint>
 #include <optional>
 #include <string_view>
+#include <utility>
+#include <vector>
 
 #include "message_socket.h"
 #include "taut/rpc/transport.h"
 
 namespace taut::shm {
 
-// The uid that stands for all users that this user namespace does not know; none: it knows them all.
-std::optional<std::uint32_t> nameless_uid();
+// The uid that stands for all users that this user namespace does not know; none: it knows them all. Refused when there
+// is no descriptor to find out with.
+Result<std::optional<std::uint32_t>> nameless_uid();
 
 class Users {
  public:
-  explicit Users(const rpc::AllowedUsers& allowed) : uids_(allowed.uids) {}
-  // Also whoever belongs to the group `gid`. Refused when this user namespace does not know it.
-  static Result<Users> of_group(const rpc::AllowedUsers& allowed, std::uint32_t gid);
+  // `gid` is what allow=group stands for. Refused when this user namespace does not know it.
+  static Result<Users> of(const rpc::AllowedUsers& allowed, std::uint32_t gid = 0);
 
   // permission_denied, with both uids, unless `sender` may be at the other end of `socket`.
   [[nodiscard]] Result<void> check(const Sender& sender, int socket, std::string_view whose) const;
 
  private:
+  Users(std::vector<std::uint32_t> uids, std::optional<std::uint32_t> gid, std::optional<std::uint32_t> nameless)
+      : uids_(std::move(uids)), gid_(gid), nameless_(nameless) {}
   std::vector<std::uint32_t> uids_;
   std::optional<std::uint32_t> gid_;
-  std::optional<std::uint32_t> nameless_ = nameless_uid();
+  std::optional<std::uint32_t> nameless_;
 };
 
 }  // namespace taut::shm
