@@ -26,18 +26,29 @@ class Hand {
       std::memcpy(ring + at, &head.word, sizeof head.word);
     }
   }
-  // One honest request for `method`, whose payload is `payload`.
-  void send_request(Lane lane, Method method, std::string_view payload) {
+  // One record, right or wrong.
+  void send(Lane lane, Head head, ring::u16 extensions, std::string_view payload) {
     ring::Writer<ring::NativeWriterMemory>& out = writer(lane);
-    const u32 bytes = static_cast<u32>(sizeof(ring::RequestHeader) + payload.size());
-    const ring::Claim claim = out.claim(bytes);
+    const ring::Claim claim = out.claim(head.bytes());
     ASSERT_TRUE(claim);
     ring::RequestHeader header{};
     header.call = 1;
+    header.extensions = extensions;
     std::byte* record = out.memory().bytes(claim.at);
     std::memcpy(record + 8, reinterpret_cast<const std::byte*>(&header) + 8, sizeof header - 8);
     std::memcpy(record + sizeof header, payload.data(), payload.size());
-    out.send(claim, Head::make(bytes, Kind::request, 0, method));
+    out.send(claim, head);
+  }
+  void send_request(Lane lane, Method method, std::string_view payload) {
+    const auto bytes = static_cast<u32>(sizeof(ring::RequestHeader) + payload.size());
+    send(lane, Head::make(bytes, Kind::request, 0, method), 0, payload);
+  }
+  // Writes over all that was sent, but for the heads.
+  void rewrite(Lane lane) {
+    std::byte* ring = memory_.lane(side_, lane).out_ring;
+    for (u32 at = 0; at != ring_bytes(lane); ++at) {
+      if (at % kStep >= 8) ring[at] = std::byte{'!'};
+    }
   }
 
  private:
@@ -54,6 +65,71 @@ class Hand {
   int side_;
   std::optional<ring::Writer<ring::NativeWriterMemory>> writers_[ring::kLaneCount];
 };
+
+struct Lie {
+  const char* name;
+  Head head;
+  ring::u16 extensions;
+  int times;
+  const char* said;
+};
+class HostileRecordTest : public ::testing::TestWithParam<Lie> {};
+INSTANTIATE_TEST_SUITE_P(
+    Of, HostileRecordTest,
+    ::testing::Values(
+        Lie{"AMethodThatIsNotThere", Head::make(32, Kind::request, 0, kMethodCount), 0, 1,
+            "a request for method 4 of 4"},
+        Lie{"ALargeMethodThatIsNotThere", Head::make(4000, Kind::request, 0, 0xffff), 0, 1,
+            "a request for method 65535 of 4"},
+        Lie{"Pieces", Head::make(32, Kind::request, ring::flag::more_pieces), 0, 1, "a request with flags 1"},
+        Lie{"Extensions", Head::make(32, Kind::request), 1, 1, "a request with flags 0 and extensions 1"},
+        Lie{"HalfAHeader", Head::make(16, Kind::request), 0, 1, "a request that is shorter than its header"},
+        Lie{"AnAnswer", Head::make(16, Kind::reply, ring::flag::your_id), 0, 1, "an answer to a call that nobody made"},
+        Lie{"AKindOfLaterVersions", Head::make(64, Kind::item), 0, 1, "a record of kind 5, which was not agreed"},
+        Lie{"ACallMoreThanGranted", Head::make(32, Kind::request, 0, kSmall), 0, 65,
+            "more unanswered calls than were granted"}),
+    [](const auto& info) { return info.param.name; });
+
+TEST_P(HostileRecordTest, EndsItsLinkWithASentenceAndNoOther) {
+  const Lie& lie = GetParam();
+  JoinedPair pair;
+  const auto& made = pair.joint.connect_by_hand("bytes");
+  pair.server.poll();
+  Hand hostile(*made.memory, 0);
+  Held held;
+  pair.service.on[kSmall] = held.handler();
+  for (int i = 0; i != lie.times; ++i) hostile.send(Lane::normal, lie.head, lie.extensions, "");
+  pair.settle();
+  EXPECT_TRUE(made.memory->ended);
+  EXPECT_EQ(pair.log.count(lie.said), 1) << ::testing::PrintToString(pair.log.lines());
+  EXPECT_EQ(made.memory->counters(1).violations.value(), 1u);
+  const Outcome& honest = pair.client->call(kEcho, "honest");
+  pair.settle();
+  EXPECT_ANSWERED(honest, "honest");
+}
+
+// The peer rewrites its record as soon as the handler runs, which is behind the check.
+TEST(HostileClientTest, RewritingARecordThatIsBeingReadChangesNothingThatWasCopied) {
+  for (const Check check : {Check::in_place, Check::copy}) {
+    for (const std::size_t size : {8, 224, 225, 4000}) {
+      JoinedPair pair;
+      const auto& made = pair.joint.connect_by_hand("bytes", {.check = check});
+      pair.server.poll();
+      Hand hostile(*made.memory, 0);
+      const std::string sent(size, 's');
+      bool unchanged = false;
+      pair.service.on[kSmall] = [&](std::string_view request, RawReply reply) {
+        hostile.rewrite(Lane::normal);
+        unchanged = request == sent;
+        answer(reply, "");
+      };
+      hostile.send_request(Lane::normal, kSmall, sent);
+      pair.settle();
+      const bool copied = check == Check::copy || size + sizeof(ring::RequestHeader) <= 256;
+      EXPECT_EQ(unchanged, copied) << size << " bytes, check " << static_cast<int>(check);
+    }
+  }
+}
 
 constexpr int kLapsOfPolls = 4 * 65536 / kStep;
 
