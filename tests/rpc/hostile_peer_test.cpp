@@ -27,12 +27,12 @@ class Hand {
     }
   }
   // One record, right or wrong.
-  void send(Lane lane, Head head, ring::u16 extensions, std::string_view payload) {
+  void send(Lane lane, Head head, ring::u16 extensions, std::string_view payload, u64 call = 1) {
     ring::Writer<ring::NativeWriterMemory>& out = writer(lane);
     const ring::Claim claim = out.claim(head.bytes());
     ASSERT_TRUE(claim);
     ring::RequestHeader header{};
-    header.call = 1;
+    header.call = call;
     header.extensions = extensions;
     std::byte* record = out.memory().bytes(claim.at);
     std::memcpy(record + 8, reinterpret_cast<const std::byte*>(&header) + 8, sizeof header - 8);
@@ -129,6 +129,20 @@ TEST(HostileClientTest, RewritingARecordThatIsBeingReadChangesNothingThatWasCopi
       EXPECT_EQ(unchanged, copied) << size << " bytes, check " << static_cast<int>(check);
     }
   }
+}
+
+// The first piece of a message, and of which: an id of 0 would be taken for none, and its duty never ended.
+TEST(HostileClientTest, APieceOfNoCallEndsItsLink) {
+  JoinedPair pair;
+  const auto& made = pair.joint.connect_by_hand("bytes");
+  pair.server.poll();
+  const ring::PieceBlock block{.total = 1000, .offset = 0};
+  const Head head = Head::make(ring::kPieceHeader + 100, Kind::request, ring::flag::more_pieces, kEcho);
+  const std::string_view bytes(reinterpret_cast<const char*>(&block), sizeof block);
+  Hand(*made.memory, 0).send(Lane::normal, head, ring::extension::piece, bytes, 0);
+  pair.settle();
+  EXPECT_TRUE(made.memory->ended);
+  EXPECT_EQ(pair.log.count("which were not agreed"), 1) << ::testing::PrintToString(pair.log.lines());
 }
 
 constexpr int kLapsOfPolls = 4 * 65536 / kStep;
