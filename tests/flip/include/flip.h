@@ -10,6 +10,8 @@
 #include <unordered_map>
 #include <utility>
 
+#include "taut/ring/record.h"
+
 namespace taut::flip {
 
 struct Account {
@@ -48,11 +50,13 @@ inline void bytes_were_copied(const std::byte* from, std::size_t bytes) {
   const auto known = mine.heads.find(from);
   if (known == mine.heads.end()) return;                  // not the beginning of a record
   if (std::exchange(known->second.copied, true)) return;  // changed already
-  constexpr std::uint64_t kRequest = 2, kHead = 8, kReplyHeader = 16, kRequestHeader = 32;
-  const bool request = (known->second.loaded >> 32 & 0xff) == kRequest;
-  const bool whole = bytes >= (known->second.loaded & 0xffff'ffff);
-  const std::uint64_t end = !request ? kReplyHeader : whole ? bytes : kRequestHeader;
-  for (std::uint64_t at = kHead; at < end; ++at) const_cast<std::byte&>(from[at]) ^= std::byte{0x5a};
+  const ring::Head head{known->second.loaded};
+  const bool request = head.kind() == ring::Kind::request;
+  const bool extended = (head.flags() & ring::flag::extensions) != 0;  // a piece of an answer says where it belongs
+  std::uint64_t end = request ? sizeof(ring::RequestHeader) : sizeof(ring::ReplyHeader);
+  if (extended) end = ring::kPieceHeader;
+  if (request && bytes >= head.bytes()) end = bytes;
+  for (std::uint64_t at = sizeof head; at < end; ++at) const_cast<std::byte&>(from[at]) ^= std::byte{0x5a};
 }
 
 }  // namespace taut::flip
