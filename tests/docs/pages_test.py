@@ -7,6 +7,7 @@
 - Every path in backticks, as core/ring or ring.h or taut/taut.h, is a file or folder of the tree, or the end of one.
 - Every test in backticks, as Suite.Name, is a test.
 - Every decision is numbered once.
+- Every row of docs/threat-model.md's tables names a test, and the tests that it names are there.
 - README.md's table of URL options and options.cpp name the same options.
 """
 import pathlib
@@ -66,12 +67,19 @@ def wrong_paths(text, files):
             yield f"`{token}` is no file or folder of the tree"
 
 
+def lists_of_tests(root):
+    return "\n".join(path.read_text() for path in (root / "tests").rglob("CMakeLists.txt"))
+
+
 def tests_of(root):
     """The names of each suite."""
     suites = {}
     for path in (root / "tests").rglob("*.cpp"):
         for suite, name in re.findall(r"^(?:TEST|TEST_F|TEST_P|TYPED_TEST)\((\w+),\s*(\w+)\)", path.read_text(), re.M):
             suites.setdefault(suite, set()).add(name)
+    # One source that is compiled under several names.
+    for suite in re.findall(r"TAUT_SUITE=(\w+)", lists_of_tests(root)):
+        suites.setdefault(suite, set()).update(suites.get("TAUT_SUITE", ()))
     return suites
 
 
@@ -97,12 +105,27 @@ def wrong_options(root):
         yield "no option was found in options.cpp: this test must learn how it names them"
 
 
+def wrong_threats(root, suites):
+    known = {f"{suite}.{name}" for suite, names in suites.items() for name in names}
+    known |= set(re.findall(r"taut_add_script_test\((\S+)", lists_of_tests(root)))
+    rows = re.findall(r"^\| (?!defended|---)(.+?) \| (.*) \|$", (root / "docs/threat-model.md").read_text(), re.M)
+    if len(rows) < 10:
+        yield "docs/threat-model.md: its tables were not found: this test must learn how they look"
+    for sentence, tests in rows:
+        named = re.findall(r"`([\w.]+)`", tests)
+        if not named:
+            yield f"docs/threat-model.md: no test holds '{sentence}'"
+        for name in named:
+            if name not in known:
+                yield f"docs/threat-model.md: there is no test {name}"
+
+
 def main():
     root = pathlib.Path(sys.argv[1]).resolve()
     files = tracked_files(root)
     pages = [root / "README.md", root / "CHANGELOG.md", *sorted((root / "docs").rglob("*.md"))]
     suites = tests_of(root)
-    wrong = list(wrong_options(root))
+    wrong = [*wrong_options(root), *wrong_threats(root, suites)]
     for page in pages:
         text = page.read_text()
         found = (*wrong_links(page, text), *wrong_paths(text, files), *wrong_tests(text, suites))

@@ -34,7 +34,7 @@ class JoinedMemory {
       }
       agreements_[side].reply_bytes_max = options.reply_bytes_max;
       agreements_[side].message_out_max = agreements_[side].message_in_max = options.message_bytes_max;
-      agreements_[side].check = options.check;
+      agreements_[side].check = options.check.value_or(Check::in_place);
       agreements_[side].clock = clock;
       agreements_[side].link_id = id;
       agreements_[side].peer_pid = 4711;

@@ -9,6 +9,7 @@ namespace {
 
 using namespace std::chrono_literals;
 using ::testing::AllOf;
+using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 
 std::string url_refusal(std::string_view text) {
@@ -69,6 +70,19 @@ TEST(link_options, are_read_with_their_units) {
   EXPECT_EQ(options->connect_timeout, 2s);
   EXPECT_EQ(read("ring=131072")->ring_bytes, 131072u);
   EXPECT_EQ(read("timeout=forever")->timeout, Nanoseconds::max());
+}
+
+TEST(link_options, allow_other_users_by_uid_and_by_group) {
+  EXPECT_FALSE(read("inflight=16")->allow.any()) << "nobody, unless it is said";
+  EXPECT_THAT(read("allow=uid:1001")->allow.uids, ElementsAre(1001u));
+  EXPECT_THAT(read("allow=uid:0,uid:4294967294")->allow.uids, ElementsAre(0u, 4294967294u));
+  EXPECT_FALSE(read("allow=uid:1001")->allow.group);
+  const auto both = read("allow=group,uid:7");
+  EXPECT_TRUE(both->allow.group);
+  EXPECT_THAT(both->allow.uids, ElementsAre(7u));
+  for (const char* wrong : {"", "uid", "uid:", "1001", "uid:-1", "uid:4294967295", "uid:1001,", ",group", "everyone"}) {
+    EXPECT_THAT(refusal(std::string("allow=") + wrong), HasSubstr("names no user")) << wrong;
+  }
 }
 
 TEST(link_options, that_are_unknown_are_refused_with_the_known_ones) {

@@ -28,8 +28,9 @@ class HostileClient {
     std::memcpy(address.sun_path, path.c_str(), path.size() + 1);
     const int one = 1;
     setsockopt(socket_.get(), SOL_SOCKET, SO_PASSCRED, &one, sizeof one);
-    EXPECT_EQ(::connect(socket_.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address), 0);
+    connected_ = ::connect(socket_.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0;
   }
+  [[nodiscard]] bool connected() const { return connected_; }
 
   // What an honest client sends; a test then spoils a part of it.
   Hello hello = [] {
@@ -43,7 +44,8 @@ class HostileClient {
     return message;
   }();
 
-  void send_bytes(std::span<const std::byte> bytes, std::vector<int> fds = {}) {
+  // False: the server is not there, or does not listen any more.
+  bool try_send_bytes(std::span<const std::byte> bytes, const std::vector<int>& fds = {}) {
     alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int) * 250)] = {};
     iovec part{const_cast<std::byte*>(bytes.data()), bytes.size()};
     msghdr message{};
@@ -58,14 +60,17 @@ class HostileClient {
       header->cmsg_len = CMSG_LEN(sizeof(int) * fds.size());
       std::memcpy(CMSG_DATA(header), fds.data(), sizeof(int) * fds.size());
     }
-    EXPECT_GE(sendmsg(socket_.get(), &message, MSG_NOSIGNAL), 0) << strerror(errno);
+    return sendmsg(socket_.get(), &message, MSG_NOSIGNAL) >= 0;
+  }
+  void send_bytes(std::span<const std::byte> bytes, const std::vector<int>& fds = {}) {
+    EXPECT_TRUE(connected_ && try_send_bytes(bytes, fds)) << strerror(errno);
   }
   template <class Message>
-  void send(const Message& message, std::vector<int> fds = {}) {
-    send_bytes(std::as_bytes(std::span(&message, 1)), std::move(fds));
+  void send(const Message& message, const std::vector<int>& fds = {}) {
+    send_bytes(std::as_bytes(std::span(&message, 1)), fds);
   }
-  void send_text(std::string_view text, std::vector<int> fds = {}) {
-    send_bytes(std::as_bytes(std::span(text)), std::move(fds));
+  void send_text(std::string_view text, const std::vector<int>& fds = {}) {
+    send_bytes(std::as_bytes(std::span(text)), fds);
   }
   void send_hello() { send(hello, {segment.fd(), board.fd()}); }
 
@@ -118,6 +123,7 @@ class HostileClient {
 
  private:
   memory::Descriptor socket_;
+  bool connected_ = false;
 };
 
 }  // namespace taut::shm::testing

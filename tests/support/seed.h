@@ -20,7 +20,8 @@ inline std::uint64_t seed() {
 
 class Random {
  public:
-  Random() : engine_(seed()) {}
+  // Processes of one test take different streams of its seed.
+  explicit Random(std::uint64_t stream = 0) : engine_(seed() + stream) {}
   // One of 0 .. count-1.
   std::uint64_t below(std::uint64_t count) { return engine_() % count; }
   bool one_in(std::uint64_t count) { return below(count) == 0; }

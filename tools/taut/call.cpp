@@ -10,6 +10,7 @@
 #include "say.h"
 #include "schema.h"
 #include "taut/rpc/service.h"
+#include "taut/rpc/transport.h"
 #include "taut/rpc/url.h"
 #include "taut/shm/describe.h"
 #include "taut/taut.h"
@@ -120,7 +121,9 @@ int call(const CallOptions& options) {
     return fail(kUsage, "{}: this version calls shm:// only, since it asks the service's socket for the schema",
                 options.target);
   }
-  const auto asked = shm::describe(url->rest, kPatience);
+  const auto wanted = rpc::read_options(*url, {});
+  if (!wanted) return report(wanted.error()), kUsage;
+  const auto asked = shm::describe(url->rest, kPatience, {}, wanted->allow);
   if (!asked) return report(asked.error());
   const shm::ServiceInfo& described = *asked;
 

@@ -142,7 +142,7 @@ LinkEnd::Found LinkEnd::look_for(u64 call, Status& status, AnswerBuffer& buffer)
       any = true;
       const u64 answered = copy_answer(lane, record, buffer);
       if (answered != call) {
-        pass_by(lane, record, answered, buffer.record());
+        if (!pass_by(lane, record, answered, buffer.record())) return Found::something;
       } else if (take_answer(lane, record, call, status, buffer)) [[likely]] {
         return broken_ ? Found::something : Found::answer;
       }
@@ -170,22 +170,31 @@ LinkEnd::Found LinkEnd::look_for(u64 call, Status& status, AnswerBuffer& buffer)
 }
 
 // A wait found something else. What somebody has a callback for is kept for the next poll(); a record that nobody
-// listens to is done with, since a client that only waits would keep it, and all behind it, for ever.
-[[gnu::noinline]] void LinkEnd::pass_by(LaneEnd& lane, Record record, u64 answered, const std::byte* header) noexcept {
+// listens to is done with, since a client that only waits would keep it, and all behind it, for ever. False: the wait
+// has to look at its deadline before it reads on.
+[[gnu::noinline]] bool LinkEnd::pass_by(LaneEnd& lane, Record record, u64 answered, const std::byte* header) noexcept {
   const bool is_answer = record.head.kind() == Kind::reply;
-  if (is_answer && (record.head.flags() & ring::flag::extensions) != 0) return pass_by_piece(lane, record, header);
+  if (is_answer && (record.head.flags() & ring::flag::extensions) != 0) {
+    pass_by_piece(lane, record, header);
+    return true;
+  }
   PendingTable::Row* row = is_answer ? pending_.find(answered) : nullptr;
   if ((row != nullptr && row->callback) || (!is_answer && !lane.kept.empty())) {
-    lane.kept.push_back({record, Then::handle});
-    unfinished_ = true;
-    return;
+    keep(lane, {record, Then::handle, answered});
+    return true;
   }
   if (!is_answer) {  // only a client waits, and nothing else is sent to one
-    if ((record.head.kind_byte() & ring::kKindMayBeSkipped) == 0)
-      return broke("a record of kind %lu, which was not agreed", record.head.kind_byte());
-    return lane.in.release(record.end);
+    if ((record.head.kind_byte() & ring::kKindMayBeSkipped) == 0) {
+      broke("a record of kind %lu, which was not agreed", record.head.kind_byte());
+    } else {
+      lane.in.release(record.end);
+    }
+    return lane.in.at(record) != 0;  // every lap comes by there
   }
-  if (lane.calls_open == 0) return broke("an answer to a call that nobody made");
+  if (lane.calls_open == 0) {
+    broke("an answer to a call that nobody made");
+    return true;
+  }
   if (row == nullptr) {
     late_answer(lane);
   } else {
@@ -194,6 +203,7 @@ LinkEnd::Found LinkEnd::look_for(u64 call, Status& status, AnswerBuffer& buffer)
     counters_.answers_received.add();
   }
   give_back(lane, record);
+  return true;
 }
 
 // The answer was taken. Behind one that is kept its room and its grant stay in use: the ring is released in order, and
@@ -203,7 +213,7 @@ inline void LinkEnd::give_back(LaneEnd& lane, Record record) noexcept {
     lane.in.release(record.end);
     --lane.calls_open;
   } else {
-    lane.kept.push_back({record, Then::return_grant});
+    keep(lane, {record, Then::return_grant});
   }
 }
 
@@ -294,7 +304,12 @@ void LinkEnd::bury() noexcept {
     LaneEnd& lane = lane_of(lane_name);
     if (served_ == nullptr && !broken() && how.why != Why::forked) {
       poll_kept();
-      while (const Record record = lane.in.next()) handle(lane, record);
+      // One lap: a peer that lives on, or lied before it died, may have left a ring without an end.
+      const u64 start = lane.in.position();
+      while (const Record record = lane.in.next()) {
+        if (record.end - start > lane.in.ring_bytes()) break;
+        handle(lane, record);
+      }
     }
   }
   closed_ = true;

@@ -72,8 +72,8 @@ LinkEnd::LinkEnd(std::shared_ptr<Turn> turn, std::unique_ptr<Wire> wire, std::sh
   }
   if (!arena.peer.empty()) peer_blocks_ = std::make_unique<PeerBlocks>(arena);
   if (copies_all_) {
-    large_copy_.reset(
-        static_cast<std::byte*>(::operator new (lanes_[0].in.ring_bytes() / 4, std::align_val_t{ring::kStep})));
+    const u32 ring_bytes = std::max(lanes_[0].in.ring_bytes(), lanes_[1].in.ring_bytes());  // as the peer made them
+    large_copy_.reset(static_cast<std::byte*>(::operator new (ring_bytes / 4, std::align_val_t{ring::kStep})));
   }
 }
 
@@ -148,15 +148,21 @@ int LinkEnd::poll(int budget) noexcept {
 
 // A claim is open, so nothing may be sent in its lane: what was read waits for the next poll.
 [[gnu::cold, gnu::noinline]] int LinkEnd::refuse_poll(LaneEnd& lane, Record record) noexcept {
-  if (record) {
-    lane.kept.push_back({record, Then::handle});
-    unfinished_ = true;
-  }
+  if (record) keep(lane, {record, Then::handle});
   if (!std::exchange(claim_reported_, true)) {
     turn_->log(Severity::error,
                "poll() with an open claim: send it or let it go first; the link is not polled until then");
   }
   return 0;
+}
+
+// A record stays in the ring for now. A writer that keeps I1 never writes over what was not released, so the records
+// that wait lie within one ring; a peer that lies shows the same lines lap after lap, and would be kept without end.
+[[gnu::cold, gnu::noinline]] void LinkEnd::keep(LaneEnd& lane, Kept kept) noexcept {
+  if (kept.record.end - lane.in.position() > lane.in.ring_bytes() - ring::kStep)
+    return broke("records over others that were not released");
+  lane.kept.push_back(std::move(kept));
+  unfinished_ = true;
 }
 
 void LinkEnd::end_turn() noexcept {
@@ -237,7 +243,9 @@ bool LinkEnd::waiting() const noexcept {
   memory::opaque_copy(copy, source, ring::kStep);
   // A piece is copied into its message's buffer anyway.
   if (!copies_all_ || (record.head.flags() & ring::flag::more_pieces) != 0) return source;
-  memory::opaque_copy(large_copy_.get(), source, bytes);
+  // Every byte once: the header that is looked at is the one that was copied above.
+  std::memcpy(large_copy_.get(), copy, ring::kStep);
+  memory::opaque_copy(large_copy_.get() + ring::kStep, source + ring::kStep, bytes - ring::kStep);
   return large_copy_.get();
 }
 
@@ -281,6 +289,7 @@ int LinkEnd::do_kept(LaneEnd& lane, Kept& kept) noexcept {
     case Then::handle: {
       alignas(64) std::byte copy[kCopyMax];
       const std::byte* bytes = take_in(lane, kept.record, copy);
+      if (kept.call != 0) std::memcpy(copy + offsetof(ring::ReplyHeader, call), &kept.call, sizeof kept.call);
       take(lane, kept.record, copy, bytes);
       return 1;
     }

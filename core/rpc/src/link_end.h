@@ -80,7 +80,8 @@ class LinkEnd {
   // Sends what was claimed; `stamp + timeout` is when the call ends without an answer. Null: no row is free.
   PendingTable::Row* send_request(ring::Lane lane, ring::u16 method, ring::u32 payload_bytes, ring::u32 budget,
                                   Ticks timeout) noexcept;
-  // Reads on until the call has its answer, keeping what else arrives for the next poll(). False: nothing new.
+  // Reads on until the call has its answer, keeping what else arrives for the next poll(). A ring that never ends is
+  // left once a lap, so that the caller can look at its deadline.
   enum class Found : std::uint8_t { nothing, something, answer };
   [[nodiscard]] Found look_for(std::uint64_t call, Status& status, AnswerBuffer& buffer) noexcept;
   // Ends the call here and now; its answer, should it come, is counted as late.
@@ -123,7 +124,7 @@ class LinkEnd {
   struct Kept {
     ring::Record record;
     Then then;
-    std::uint64_t call = 0;
+    std::uint64_t call = 0;  // as the wait read it, once and for all; 0: nobody has looked yet
     Buffer message = {};
     std::uint32_t message_bytes = 0;
   };
@@ -181,6 +182,7 @@ class LinkEnd {
   int poll_records(LaneEnd& first_lane, ring::Record record, int budget) noexcept;
   int refuse_poll(LaneEnd& lane, ring::Record record) noexcept;
   [[nodiscard]] bool any_kept() const noexcept { return !lanes_[0].kept.empty() || !lanes_[1].kept.empty(); }
+  void keep(LaneEnd& lane, Kept kept) noexcept;
   int poll_kept() noexcept;
   int do_kept(LaneEnd& lane, Kept& kept) noexcept;
   void run_kept_callback(LaneEnd& lane, Kept& kept) noexcept;
@@ -190,7 +192,8 @@ class LinkEnd {
                    AnswerBuffer& buffer) noexcept;
   void late_answer(LaneEnd& lane) noexcept;
   void abandon(PendingTable::Row& row) noexcept;
-  void pass_by(LaneEnd& lane, ring::Record record, std::uint64_t answered, const std::byte* header) noexcept;
+  [[nodiscard]] bool pass_by(LaneEnd& lane, ring::Record record, std::uint64_t answered,
+                             const std::byte* header) noexcept;
   void give_back(LaneEnd& lane, ring::Record record) noexcept;
   void run_callback(PendingTable::Row& row, const RawAnswer& answer) noexcept;
   [[nodiscard]] Status read_status(ring::Head head, std::span<const std::byte> payload) const noexcept;

@@ -353,9 +353,7 @@ void LinkEnd::forget_arriving(LaneEnd& lane) noexcept {
   Arriving whole = std::exchange(lane.arriving, {});
   PendingTable::Row& row = *pending_.find(whole.call);
   if (row.callback) {
-    lane.kept.push_back({record, Then::run_callback, whole.call, std::move(whole.buffer), whole.total});
-    unfinished_ = true;
-    return;
+    return keep(lane, {record, Then::run_callback, whole.call, std::move(whole.buffer), whole.total});
   }
   pending_.close(row);
   counters_.answers_received.add();
@@ -379,7 +377,7 @@ void LinkEnd::release_in_order(LaneEnd& lane, Record record) noexcept {
   if (lane.kept.empty()) {
     lane.in.release(record.end);
   } else {
-    lane.kept.push_back({record, Then::nothing});
+    keep(lane, {record, Then::nothing});
   }
 }
 

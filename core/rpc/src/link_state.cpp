@@ -159,15 +159,14 @@ Status LinkState::wait(const BoundMethod& method, CallRoom room, u32 payload_byt
     const LinkEnd::Found found = end.look_for(call, status, buffer);
     if (found == LinkEnd::Found::answer) break;
     turn.now = turn.clock.now();
-    if (found == LinkEnd::Found::something) {
-      spin_until = turn.now + core_->spin_ticks();
-      continue;
-    }
+    if (found == LinkEnd::Found::something) spin_until = turn.now + core_->spin_ticks();
     if (end.wire().needs_pump()) end.wire().pump(turn.now);
     if (turn.now >= core_->next_control()) [[unlikely]]
       core_->control_turn(Nanoseconds{0});
     if (end.ended != nullptr || end.broken()) [[unlikely]] {
       // What had been sent before the end is still to be looked through.
+      // Twice: a look may end with a lap of the ring.
+      if (end.look_for(call, status, buffer) == LinkEnd::Found::answer) break;
       if (end.look_for(call, status, buffer) == LinkEnd::Found::answer) break;
       status = end.ended != nullptr ? end.give_up(call, Code::unavailable, end.ended->why, end.ended->text)
                                     : end.give_up(call, Code::unavailable, Why::peer_violation, end.violation());

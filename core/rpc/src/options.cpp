@@ -29,7 +29,7 @@ constexpr uint64_t kArenaBytesMin = 64 * 1024;
 constexpr uint64_t kArenaBytesMax = 768 * 1024 * 1024;
 
 constexpr const char* kNames =
-    "ring, urgent_ring, inflight, reply_max, message_max, arena, check, schema, timeout, connect_timeout";
+    "ring, urgent_ring, inflight, reply_max, message_max, arena, check, allow, schema, timeout, connect_timeout";
 constexpr const char* kTimeHint = "write a number and ns, us, ms, s or min: timeout=50us";
 
 Error bad(const Option& option, const char* why, std::string_view hint = {}) {
@@ -67,6 +67,27 @@ Result<Nanoseconds> duration(const Option& option) {
   if (!ns || *ns > kLongest) return bad(option, "is not a duration", kTimeHint);
   if (*ns == 0) return bad(option, "is no time at all", kTimeHint);
   return Nanoseconds{static_cast<std::int64_t>(*ns)};
+}
+
+// A list with commas: a listener and its clients may have several friends.
+Result<AllowedUsers> users(const Option& option) {
+  constexpr const char* kHint = "write allow=uid:1001, several with commas, or on a server allow=group";
+  AllowedUsers allowed;
+  std::string_view left = option.second;
+  while (true) {
+    const std::string_view one = left.substr(0, left.find(','));
+    constexpr std::string_view kUid = "uid:";
+    const auto uid = one.starts_with(kUid) ? number(one.substr(kUid.size()), kCountUnits) : std::nullopt;
+    if (uid && *uid < std::numeric_limits<uint32_t>::max()) {  // which is (uid_t)-1: nobody
+      allowed.uids.push_back(static_cast<uint32_t>(*uid));
+    } else if (one == "group") {
+      allowed.group = true;
+    } else {
+      return bad(option, "names no user", kHint);
+    }
+    if (one.size() == left.size()) return allowed;
+    left.remove_prefix(one.size() + 1);
+  }
 }
 
 template <class Value>
@@ -116,6 +137,7 @@ Result<void> read_option(const Option& option, LinkOptions& options) {
     options.check = value == "copy" ? Check::copy : Check::in_place;
     return {};
   }
+  if (name == "allow") return store(options.allow, users(option));
   if (name == "schema") {
     if (value != "exact" && value != "compatible") return bad(option, "is neither exact nor compatible");
     options.schema_exact = value == "exact";

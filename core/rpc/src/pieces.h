@@ -69,6 +69,7 @@ inline std::optional<Piece> read_piece(ring::Head head, const std::byte* header,
   std::memcpy(&piece.call, header + offsetof(ring::ReplyHeader, call), sizeof piece.call);
   std::memcpy(&block, header + ring::kBlocksAt, sizeof block);
   if (extensions != ring::extension::piece || head.bytes() <= ring::kPieceHeader) return std::nullopt;
+  if (piece.call == 0) return std::nullopt;  // which means that nothing arrives: its duty would never end
   piece.bytes = head.bytes() - ring::kPieceHeader;
   if (block.total > message_bytes_max || block.offset >= block.total || piece.bytes > block.total - block.offset) {
     return std::nullopt;

@@ -36,7 +36,7 @@ class Link {
     for (auto& agreement : agreements) {
       agreement.reply_bytes_max = server.limits.reply_bytes_max;
       agreement.message_out_max = agreement.message_in_max = server.limits.message_bytes_max;
-      agreement.check = options.check;
+      agreement.check = options.check.value_or(rpc::Check::in_place);  // one process, one user
       agreement.clock = client.clock.source();
       agreement.link_id = id;
     }

@@ -3,6 +3,8 @@
 // Threads  values.
 #pragma once
 
+#include <unistd.h>
+
 #include <optional>
 
 #include "taut/rpc/transport.h"
@@ -19,6 +21,10 @@ inline constexpr std::uint64_t kPeerSegmentBytesMax = std::uint64_t{1} << 30;
 
 Stamps read_stamps(const Clock& clock) noexcept;
 Offer make_offer(const rpc::LinkOptions& options, const Clock& clock, bool has_board) noexcept;
+// How a peer's large records are read, unless the options say it.
+inline rpc::Check check_of(const rpc::LinkOptions& options, std::uint32_t peer_uid) noexcept {
+  return options.check.value_or(peer_uid == geteuid() ? rpc::Check::in_place : rpc::Check::copy);
+}
 Result<void> check_offer(const Offer& offer, std::string_view whose);
 
 inline RingSizes ring_sizes(const rpc::LinkOptions& options) noexcept {

@@ -7,6 +7,7 @@
 #include "description.h"
 #include "message_socket.h"
 #include "service_name.h"
+#include "users.h"
 
 namespace taut::shm {
 namespace {
@@ -24,10 +25,13 @@ bool wait_readable(int fd, Nanoseconds timeout) noexcept {
 
 }  // namespace
 
-Result<ServiceInfo> describe(const std::string& service, Nanoseconds timeout, const std::string& directory) {
+Result<ServiceInfo> describe(const std::string& service, Nanoseconds timeout, const std::string& directory,
+                             const rpc::AllowedUsers& allow) {
   if (auto checked = check_service_name(service); !checked) return checked.error();
-  const auto opened = ServiceDirectory::open(directory, false);
+  const auto opened = ServiceDirectory::open(directory, false, allow.uids);
   if (!opened) return opened.error();
+  const auto users = Users::of(allow);
+  if (!users) return users.error();
   const auto socket = connect_to_service(*opened, service, true);
   if (!socket) return socket.error();
   const std::string server = "the server of shm://" + service;
@@ -44,6 +48,7 @@ Result<ServiceInfo> describe(const std::string& service, Nanoseconds timeout, co
     return make_error(Code::unavailable, 0, {}, "%s closed the connection", server.c_str());
   }
   if (auto checked = check_packet(packet, server); !checked) return checked.error();
+  if (auto allowed = users->check(*packet.sender, socket->get(), server); !allowed) return allowed.error();
   const auto head = read_head(packet.view(), server);
   if (!head) return head.error();
   if (head->type == MessageType::refusal) {

@@ -43,6 +43,10 @@ std::string name_of(pid_t pid) {
   return pid > 0 ? "pid " + std::to_string(pid) : std::string("a process of another PID namespace");
 }
 
+std::string name_of(const Peer& peer) {
+  return name_of(peer.pid) + (peer.uid != geteuid() ? " of uid " + std::to_string(peer.uid) : std::string());
+}
+
 Received receive(int socket, Packet& packet, std::string_view whose) {
   packet = Packet{};
   alignas(cmsghdr) char control[kControlBytes];
@@ -69,6 +73,7 @@ Received receive(int socket, Packet& packet, std::string_view whose) {
       if (!packet.sender) packet.sender.emplace();
       packet.sender->pid = who.pid;
       packet.sender->uid = who.uid;
+      packet.sender->gid = who.gid;
     }
     if (part->cmsg_type == SCM_PIDFD) {
       int fd = -1;
@@ -150,11 +155,6 @@ Result<void> check_packet(const Packet& packet, std::string_view whose) {
   const std::string name(whose);
   if (!packet.sender)
     return make_error(Code::failed_precondition, 0, {}, "the kernel does not say who %s is", name.c_str());
-  if (packet.sender->uid != geteuid()) {
-    return make_error(Code::permission_denied, 0, "run both as the same user",
-                      "%s runs as uid %u and this process as uid %u: links between users are not supported yet",
-                      name.c_str(), packet.sender->uid, geteuid());
-  }
   return {};
 }
 
@@ -167,13 +167,13 @@ Result<void> check_descriptor_count(const Packet& packet, std::size_t expected, 
 Result<Peer> hold_sender(Packet& packet, std::string_view whose) {
   const int whose_bytes = static_cast<int>(whose.size());
   Sender& sender = *packet.sender;
-  if (sender.pidfd) return Peer{std::move(sender.pidfd), sender.pid, true};
+  if (sender.pidfd) return Peer{std::move(sender.pidfd), sender.pid, sender.uid, true};
   if (sender.pid <= 0) {
     return make_error(Code::failed_precondition, 0, "share the PID namespace, or use Linux 6.5",
                       "%.*s lives in a PID namespace that this process cannot see", whose_bytes, whose.data());
   }
   Descriptor pidfd(memory::open_pidfd(sender.pid));
-  if (pidfd) return Peer{std::move(pidfd), sender.pid, false};
+  if (pidfd) return Peer{std::move(pidfd), sender.pid, sender.uid, false};
   if (memory::is_descriptor_shortage(errno)) return no_descriptors_for(errno, whose);
   return make_error(Code::unavailable, errno, {}, "%.*s, pid %d, cannot be held", whose_bytes, whose.data(),
                     sender.pid);

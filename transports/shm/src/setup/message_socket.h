@@ -25,6 +25,7 @@ namespace taut::shm {
 struct Sender {
   pid_t pid = 0;  // 0: it lives in a PID namespace that this process cannot see
   uid_t uid = 0;
+  gid_t gid = 0;
   memory::Descriptor pidfd;  // empty where the kernel gave none
 };
 
@@ -59,7 +60,7 @@ int send_message(int socket, const Message& message, std::span<const int> descri
 void want_senders(int socket, bool scm_pidfd) noexcept;
 void no_more_senders(int socket) noexcept;
 
-// What every packet must have: it arrived whole, from a process of this process's own uid.
+// What every packet must have: it arrived whole, and the kernel says from whom.
 Result<void> check_packet(const Packet& packet, std::string_view whose);
 Result<void> check_descriptor_count(const Packet& packet, std::size_t expected, std::string_view whose);
 
@@ -68,8 +69,11 @@ Result<void> check_descriptor_count(const Packet& packet, std::size_t expected, 
 struct Peer {
   memory::Descriptor pidfd;
   pid_t pid = 0;
+  uid_t uid = 0;
   bool proven = false;
 };
+// "pid 4711", and its uid when it is another one than ours.
+std::string name_of(const Peer& peer);
 Result<Peer> hold_sender(Packet& packet, std::string_view whose);
 // A later packet of the same peer.
 Result<void> prove_sender(Peer& peer, const Packet& packet, std::string_view whose);

@@ -65,6 +65,8 @@ void ServerHandshake::on_time() {
 
 Result<void> ServerHandshake::handle(Packet& packet) {
   if (auto checked = check_packet(packet, kClient); !checked) return checked;
+  const Users& users = acceptor_.parts().users;
+  if (auto allowed = users.check(*packet.sender, socket_.get(), kClient); !allowed) return allowed;
   const auto head = read_head(packet.view(), kClient);
   if (!head) return head.error();
   if (head->type == MessageType::describe) return describe(packet);
@@ -138,12 +140,12 @@ Result<void> ServerHandshake::welcome(Packet& packet) {
   rpc::Agreement agreement;
   agreement.out = shapes(ring_sizes(context.limits), answer.first_of_server);
   agreement.in = shapes(hello->offer.ring_bytes, answer.first_of_client);
-  agreement.calls_out_max = hello->offer.calls_granted;
+  agreement.calls_out_max = 0;  // servers call no clients yet, and rows for such calls would be the peer's to order
   agreement.calls_in_max = answer.offer.calls_granted;
   agreement.reply_bytes_max = answer.offer.reply_bytes_max;
   agreement.message_out_max = hello->offer.message_bytes_max;
   agreement.message_in_max = answer.offer.message_bytes_max;
-  agreement.check = context.limits.check;
+  agreement.check = check_of(context.limits, peer_.uid);
   agreement.link_id = answer.link;
   agreement.peer_pid = peer_.pid;
   parts_.emplace(WireParts{std::move(agreement),
@@ -183,7 +185,7 @@ Result<void> ServerHandshake::confirm(const Packet& packet) {
   state->peer = std::move(peer_.pidfd);
   state->link = agreement.link_id;
   state->endpoint = service.context.endpoint;
-  state->peer_name = "a client of " + service.url + ", " + name_of(peer_.pid) + ",";
+  state->peer_name = "a client of " + service.url + ", " + name_of(peer_) + ",";
   state->count = service.links;
   state->attach(service.context.inbox);
   parts_->state = state;

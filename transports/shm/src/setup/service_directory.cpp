@@ -10,6 +10,8 @@
 #include <cstdlib>
 #include <filesystem>
 
+#include "users.h"
+
 namespace taut::shm {
 namespace {
 
@@ -60,7 +62,8 @@ Error cannot_open(const Place& place, int os_errno) {
       return make_error(Code::invalid_argument, os_errno, "name a shorter one in TAUT_DIR",
                         "%s has a path of %zu bytes", who, place.path.size());
     case EACCES:
-      return make_error(Code::permission_denied, os_errno, "name a directory of your own in TAUT_DIR", "%s, %s", who,
+      return make_error(Code::permission_denied, os_errno,
+                        "name a directory that this user may search, with all above it, in TAUT_DIR", "%s, %s", who,
                         path);
     default:
       if (memory::is_descriptor_shortage(os_errno)) return memory::descriptor_error(os_errno, place.path, "a link", 7);
@@ -68,15 +71,23 @@ Error cannot_open(const Place& place, int os_errno) {
   }
 }
 
-Result<void> check_owner_and_mode(const Place& place, int fd) {
-  struct stat status {};
-  if (fstat(fd, &status) != 0) return cannot_open(place, errno);
+Result<void> check_owner_and_mode(const Place& place, const struct stat& status,
+                                  const std::vector<std::uint32_t>& trusted) {
   const char* who = place.said_by.c_str();
   const char* path = place.path.c_str();
-  if (status.st_uid != geteuid()) {
-    return make_error(Code::permission_denied, 0, "name a directory of your own in TAUT_DIR",
-                      "%s, %s, belongs to uid %u, and this process runs as uid %u", who, path, status.st_uid,
-                      geteuid());
+  if (status.st_uid != geteuid() && std::find(trusted.begin(), trusted.end(), status.st_uid) == trusted.end()) {
+    const std::string hint =
+        "name a directory of your own in TAUT_DIR, or trust the servers of that user: ?allow=uid:" +
+        std::to_string(status.st_uid);
+    return make_error(Code::permission_denied, 0, hint, "%s, %s, belongs to uid %u, and this process runs as uid %u",
+                      who, path, status.st_uid, geteuid());
+  }
+  const auto nameless = nameless_uid();
+  if (!nameless) return nameless.error();
+  if (status.st_uid == *nameless) {
+    return make_error(Code::permission_denied, 0, "map its owner into this user namespace",
+                      "%s, %s, belongs to uid %u, which stands for every user that this user namespace does not know",
+                      who, path, status.st_uid);
   }
   if ((status.st_mode & (S_IWGRP | S_IWOTH)) != 0) {
     return make_error(Code::permission_denied, 0, "take the right to write from others: chmod 0700",
@@ -87,10 +98,12 @@ Result<void> check_owner_and_mode(const Place& place, int fd) {
 
 }  // namespace
 
-ServiceDirectory::ServiceDirectory(std::string path, memory::Descriptor fd) noexcept
-    : path_(std::move(path)), fd_(std::move(fd)) {}
+ServiceDirectory::ServiceDirectory(std::string path, memory::Descriptor fd, std::uint32_t group,
+                                   std::uint32_t mode) noexcept
+    : path_(std::move(path)), fd_(std::move(fd)), group_(group), mode_(mode) {}
 
-Result<ServiceDirectory> ServiceDirectory::open(const std::string& path, bool create) {
+Result<ServiceDirectory> ServiceDirectory::open(const std::string& path, bool create,
+                                                const std::vector<std::uint32_t>& trusted) {
   Place place = place_of(path);
   // A server that goes into the background changes its directory.
   std::error_code ignored;
@@ -99,10 +112,20 @@ Result<ServiceDirectory> ServiceDirectory::open(const std::string& path, bool cr
   if (create && !place.given && mkdir(place.path.c_str(), 0700) != 0 && errno != EEXIST) {
     return make_error(Code::permission_denied, errno, "name a directory in TAUT_DIR", "making %s", place.path.c_str());
   }
-  memory::Descriptor fd(::open(place.path.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
-  if (!fd) return cannot_open(place, errno);
-  if (auto checked = check_owner_and_mode(place, fd.get()); !checked) return checked.error();
-  return ServiceDirectory(std::move(place.path), std::move(fd));
+  // O_PATH: another user's directory may let us search it and not list it.
+  memory::Descriptor fd(::open(place.path.c_str(), O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
+  struct stat status {};
+  if (!fd || fstat(fd.get(), &status) != 0) return cannot_open(place, errno);
+  if (auto checked = check_owner_and_mode(place, status, trusted); !checked) return checked.error();
+  return ServiceDirectory(std::move(place.path), std::move(fd), status.st_gid, status.st_mode);
+}
+
+Result<void> ServiceDirectory::check_reachable(const rpc::AllowedUsers& allow) const {
+  const unsigned needed = allow.group ? S_IXGRP : S_IXGRP | S_IXOTH;
+  if (!allow.any() || (mode_ & needed) != 0) return {};
+  return make_error(Code::failed_precondition, 0,
+                    allow.group ? "chgrp it to the group and chmod 0750" : "chmod 0711, or 0750 with their group",
+                    "other users are allowed, and the mode %04o of %s keeps them out", mode_ & 07777, path_.c_str());
 }
 
 std::vector<std::string> ServiceDirectory::names() const {

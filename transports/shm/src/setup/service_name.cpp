@@ -163,13 +163,13 @@ ServiceName::FileId ServiceName::id_of(int directory, const std::string& file) n
   return {status.st_dev, status.st_ino, status.st_ctim.tv_sec, status.st_ctim.tv_nsec};
 }
 
-Result<ServiceName> ServiceName::take(ServiceDirectory directory, const std::string& name, bool scm_pidfd) {
+Result<ServiceName> ServiceName::take(ServiceDirectory directory, const std::string& name, Options options) {
   if (auto checked = check_service_name(name); !checked) return checked.error();
   const auto path = socket_path(directory, name);
   if (!path) return path.error();
   const auto locked = lock_name(directory, name);
   if (!locked) return locked.error();
-  if (auto free = check_holder(directory, name, scm_pidfd); !free) return free.error();
+  if (auto free = check_holder(directory, name, options.scm_pidfd); !free) return free.error();
 
   // Under the lock, so the temporary name can only be left over from a server that died here.
   const std::string temporary = "." + name + ".new";
@@ -180,11 +180,12 @@ Result<ServiceName> ServiceName::take(ServiceDirectory directory, const std::str
   std::memcpy(address.sun_path, temporary_path.c_str(), temporary_path.size() + 1);
   Descriptor socket(::socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
   if (!socket) return out_of(errno, "making the socket of shm://" + name);
-  want_senders(socket.get(), scm_pidfd);
-  fchmod(socket.get(), 0600);  // of the file that bind() makes
+  want_senders(socket.get(), options.scm_pidfd);
+  fchmod(socket.get(), 0600);  // of the file that bind() makes, less the umask
   const std::string file = name + ".sock";
   // renameat() by descriptor: in the directory whose owner and mode were checked.
   if (bind(socket.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0 ||
+      (options.for_others && fchmodat(directory.fd(), temporary.c_str(), 0666, 0) != 0) ||
       listen(socket.get(), kBacklog) != 0 ||
       renameat(directory.fd(), temporary.c_str(), directory.fd(), file.c_str()) != 0) {
     const int refused = errno;

@@ -19,8 +19,13 @@ namespace taut::shm {
 
 class ServiceName {
  public:
-  // Refused with the pid of the holder when a server that lives holds the name.
-  static Result<ServiceName> take(ServiceDirectory directory, const std::string& name, bool scm_pidfd);
+  // Refused with the pid of the holder when a server that lives holds the name. The directory decides who can reach the
+  // socket; with `for_others`, whoever can may also connect, and hears what the handshake thinks of him.
+  struct Options {
+    bool scm_pidfd;
+    bool for_others;
+  };
+  static Result<ServiceName> take(ServiceDirectory directory, const std::string& name, Options options);
   ServiceName(ServiceName&&) noexcept = default;
   ServiceName& operator=(ServiceName&&) = delete;
   ~ServiceName();

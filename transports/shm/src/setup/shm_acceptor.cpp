@@ -34,6 +34,11 @@ Result<std::unique_ptr<rpc::Acceptor>> ShmAcceptor::listen(const rpc::Url& url, 
   if (auto checked = check_service_name(url.rest); !checked) return checked.error();
   auto directory = ServiceDirectory::open(options.directory, true);
   if (!directory) return directory.error();
+  const rpc::AllowedUsers& allow = context.limits.allow;
+  if (auto reachable = directory->check_reachable(allow); !reachable) return reachable.error();
+  const ServiceName::Options how{.scm_pidfd = options.scm_pidfd, .for_others = allow.any()};
+  auto users = Users::of(allow, directory->group());
+  if (!users) return users.error();
 
   auto control_page = memory::ControlPage::create("taut:" + url.rest + ":control");
   if (!control_page) return control_page.error();
@@ -44,6 +49,7 @@ Result<std::unique_ptr<rpc::Acceptor>> ShmAcceptor::listen(const rpc::Url& url, 
   ServiceParts parts{std::move(context),
                      options,
                      url.name(),
+                     *std::move(users),
                      std::make_shared<memory::ControlPage>(*std::move(control_page)),
                      *std::move(description),
                      std::make_shared<std::uint32_t>(0)};
@@ -51,7 +57,7 @@ Result<std::unique_ptr<rpc::Acceptor>> ShmAcceptor::listen(const rpc::Url& url, 
                                                 parts.context.limits.arena_bytes, options.spare_segments);
   if (auto filled = spares->fill(); !filled) return filled.error();
   // The name comes last: whoever finds it can connect.
-  auto name = ServiceName::take(*std::move(directory), url.rest, options.scm_pidfd);
+  auto name = ServiceName::take(*std::move(directory), url.rest, how);
   if (!name) return name.error();
   std::unique_ptr<ShmAcceptor> acceptor(
       new ShmAcceptor(*std::move(name), std::move(parts), std::move(spares), std::move(reserve)));

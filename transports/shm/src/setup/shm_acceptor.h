@@ -14,6 +14,7 @@
 #include "taut/memory/control_page.h"
 #include "taut/rpc/transport.h"
 #include "taut/shm/transport.h"
+#include "users.h"
 
 namespace taut::shm {
 
@@ -24,6 +25,7 @@ struct ServiceParts {
   rpc::ListenContext context;
   TransportOptions options;
   std::string url;  // shm://orders
+  Users users;
   std::shared_ptr<memory::ControlPage> control_page;
   DescriptionFile description;
   std::shared_ptr<std::uint32_t> links;  // that are up; counted in the control plane

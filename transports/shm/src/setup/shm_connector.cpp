@@ -17,14 +17,23 @@ Result<std::unique_ptr<rpc::Connector>> ShmConnector::make(const rpc::Url& url, 
   if (!wanted) return wanted.error();
   context.options = *wanted;
   if (auto checked = check_service_name(url.rest); !checked) return checked.error();
-  return std::unique_ptr<rpc::Connector>(new ShmConnector(url.rest, std::move(context), options));
+  if (context.options.allow.group) {
+    return make_error(Code::invalid_argument, 0, "write allow=uid:1001",
+                      "shm://%s: a client trusts the servers of users, each by its uid, and of no group",
+                      url.rest.c_str());
+  }
+  auto users = Users::of(context.options.allow);
+  if (!users) return users.error();
+  return std::unique_ptr<rpc::Connector>(new ShmConnector(url.rest, std::move(context), options, *std::move(users)));
 }
 
-ShmConnector::ShmConnector(std::string service, rpc::ConnectContext context, const TransportOptions& options)
+ShmConnector::ShmConnector(std::string service, rpc::ConnectContext context, const TransportOptions& options,
+                           Users users)
     : service_(std::move(service)),
       server_("the server of shm://" + service_),
       context_(std::move(context)),
-      options_(options) {}
+      options_(options),
+      users_(std::move(users)) {}
 
 ShmConnector::~ShmConnector() { stop(); }
 
@@ -35,7 +44,7 @@ void ShmConnector::attempt() {
 
 Result<void> ShmConnector::begin() {
   // Anew for each attempt: the directory may be made meanwhile, or made again.
-  const auto directory = ServiceDirectory::open(options_.directory, false);
+  const auto directory = ServiceDirectory::open(options_.directory, false, context_.options.allow.uids);
   if (!directory) return directory.error();
   auto socket = connect_to_service(*directory, service_, options_.scm_pidfd);
   if (!socket) return socket.error();
@@ -77,8 +86,13 @@ void ShmConnector::on_time() {
                   server_.c_str(), static_cast<long long>(patience.count())));
 }
 
-Result<void> ShmConnector::handle(Packet& packet) {
+Result<void> ShmConnector::check(const Packet& packet) const {
   if (auto checked = check_packet(packet, server_); !checked) return checked;
+  return users_.check(*packet.sender, socket_.get(), server_);
+}
+
+Result<void> ShmConnector::handle(Packet& packet) {
+  if (auto checked = check(packet); !checked) return checked;
   const auto head = read_head(packet.view(), server_);
   if (!head) return head.error();
   if (head->type == MessageType::refusal) return refusal_in(packet);
@@ -93,7 +107,7 @@ Error ShmConnector::refusal_in(const Packet& packet) const {
 // A server that refuses at once has closed before it was spoken to; its sentence waits to be read.
 Error ShmConnector::why_unheard(int os_errno) const {
   Packet packet;
-  if (receive(socket_.get(), packet, server_) == Received::packet && check_packet(packet, server_)) {
+  if (receive(socket_.get(), packet, server_) == Received::packet && check(packet)) {
     const auto head = read_head(packet.view(), server_);
     if (head && head->type == MessageType::refusal) return refusal_in(packet);
   }
@@ -147,7 +161,7 @@ Result<void> ShmConnector::read_welcome(Packet& packet) {
   agreement.reply_bytes_max = welcome->offer.reply_bytes_max;
   agreement.message_out_max = welcome->offer.message_bytes_max;
   agreement.message_in_max = context_.options.message_bytes_max;
-  agreement.check = context_.options.check;
+  agreement.check = check_of(context_.options, peer_.uid);
   agreement.clock = *clock;
   agreement.link_id = welcome->link;
   agreement.peer_pid = peer_.pid;
@@ -182,7 +196,7 @@ Result<void> ShmConnector::link_up() {
   state->peer = std::move(peer_.pidfd);
   state->link = parts_->agreement.link_id;
   state->endpoint = context_.endpoint;
-  state->peer_name = server_ + ", " + name_of(peer_.pid) + ",";
+  state->peer_name = server_ + ", " + name_of(peer_) + ",";
   state->attach(context_.inbox);
   parts_->state = state;
   auto wire = std::make_unique<ShmWire>(*std::move(parts_));

@@ -10,6 +10,7 @@
 #include "message_socket.h"
 #include "taut/rpc/transport.h"
 #include "taut/shm/transport.h"
+#include "users.h"
 
 namespace taut::shm {
 
@@ -22,11 +23,12 @@ class ShmConnector final : public rpc::Connector, private rpc::ControlPlane::Sou
   void attempt() override;
 
  private:
-  ShmConnector(std::string service, rpc::ConnectContext context, const TransportOptions& options);
+  ShmConnector(std::string service, rpc::ConnectContext context, const TransportOptions& options, Users users);
   void on_ready(int fd, std::uint32_t events) override;
   void on_time() override;
   Result<void> begin();
   Result<void> handle(Packet& packet);
+  [[nodiscard]] Result<void> check(const Packet& packet) const;
   Result<void> read_welcome(Packet& packet);
   Result<void> read_ready(const Packet& packet);
   Result<void> link_up();
@@ -39,6 +41,7 @@ class ShmConnector final : public rpc::Connector, private rpc::ControlPlane::Sou
   const std::string server_;  // "the server of shm://orders", for sentences
   rpc::ConnectContext context_;
   const TransportOptions options_;
+  const Users users_;
 
   // Of the attempt that runs.
   memory::Descriptor socket_;

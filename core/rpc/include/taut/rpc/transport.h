@@ -10,9 +10,11 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "taut/base/clock.h"
 #include "taut/base/log.h"
@@ -33,6 +35,13 @@ enum class Check : std::uint8_t {
   copy = 1,      // guards against a peer that rewrites its bytes after the check
 };
 
+// Whom a side makes links with beside processes of its own user: nobody, unless it is said.
+struct AllowedUsers {
+  std::vector<std::uint32_t> uids;  // URL: allow=uid:1001,uid:1002
+  bool group = false;               // for a listener: the group of its services' directory. URL: allow=group
+  [[nodiscard]] bool any() const noexcept { return group || !uids.empty(); }
+};
+
 // Options of a link; each can stand in a URL under the same name.
 struct LinkOptions {
   std::uint32_t ring_bytes = 64 * 1024;                   // URL: ring
@@ -41,7 +50,8 @@ struct LinkOptions {
   std::uint32_t reply_bytes_max = 4096;                   // room for answers whose schema sets no bound; URL: reply_max
   std::uint32_t message_bytes_max = 16 * 1024 * 1024;     // of a message that arrives in pieces; URL: message_max
   std::uint32_t arena_bytes = 0;                          // for messages above a record, read in place; URL: arena
-  Check check = Check::in_place;                          // URL: check=in_place|copy
+  std::optional<Check> check = std::nullopt;              // none: copy for another user. URL: check=in_place|copy
+  AllowedUsers allow = {};                                // URL: allow=group, allow=uid:1001,uid:1002
   bool schema_exact = false;                              // URL: schema=exact
   Nanoseconds timeout = std::chrono::seconds(1);          // of a call that names none; URL: timeout
   Nanoseconds connect_timeout = std::chrono::seconds(1);  // URL: connect_timeout

@@ -12,6 +12,7 @@
 #include "taut/base/clock.h"
 #include "taut/base/result.h"
 #include "taut/rpc/method_table.h"
+#include "taut/rpc/transport.h"
 
 namespace taut::shm {
 
@@ -24,8 +25,9 @@ struct ServiceInfo {
   std::vector<std::vector<std::byte>> schemas;
 };
 
-// not_found: no such service; unavailable: its server is gone; deadline_exceeded: it does not answer.
+// `allow.uids` are trusted as in a client's URL. not_found: no such service; unavailable: its server is gone;
+// deadline_exceeded: it does not answer.
 Result<ServiceInfo> describe(const std::string& service, Nanoseconds timeout = std::chrono::seconds(1),
-                             const std::string& directory = {});
+                             const std::string& directory = {}, const rpc::AllowedUsers& allow = {});
 
 }  // namespace taut::shm
