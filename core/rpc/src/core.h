@@ -8,6 +8,7 @@
 #include <variant>
 #include <vector>
 
+#include "cold_links.h"
 #include "link_end.h"
 #include "link_state.h"
 #include "taut/memory/board.h"
@@ -43,6 +44,12 @@ class Core final : public Inbox, public std::enable_shared_from_this<Core> {
   void stop() noexcept;
   std::atomic<bool> stopping{false};
 
+  // Polled every turn from now on. To be called before anything is read from the rings of an end.
+  void warm(LinkEnd& end) noexcept {
+    end.idle_polls = 0;
+    if (end.cold()) [[unlikely]]
+      move_to_hot(end);
+  }
   // For a wait that found nothing for so long: gives the core away, or sleeps until a peer rings.
   void rest_in_wait(LinkEnd& end, Nanoseconds idle_for, Ticks deadline) noexcept;
   [[nodiscard]] Ticks spin_ticks() const noexcept { return spin_ticks_; }
@@ -90,6 +97,7 @@ class Core final : public Inbox, public std::enable_shared_from_this<Core> {
   bool may_poll() noexcept;
   int poll_links(int budget) noexcept;
   int poll_cold(int budget) noexcept;
+  void grow_cold(std::size_t hot_index) noexcept;
   int take_from_outside(int budget) noexcept;
   int run_posts(int budget) noexcept;
   void wake() noexcept;
@@ -107,6 +115,8 @@ class Core final : public Inbox, public std::enable_shared_from_this<Core> {
   void happened(LinkDown& down);
   void happened(ConnectFailed& failed);
   void happened(Logged& logged);
+  void move_to_hot(LinkEnd& end) noexcept;
+  void end_the_broken() noexcept;
   void end_link(LinkEnd& end, LinkEnded ended) noexcept;
   void bury_the_ended(bool all) noexcept;
   void tell_news();
@@ -123,10 +133,10 @@ class Core final : public Inbox, public std::enable_shared_from_this<Core> {
   Ticks next_control_ = 0;
 
   std::vector<std::unique_ptr<LinkEnd>> ends_;
-  std::vector<LinkEnd*> hot_;   // polled every turn
-  std::vector<LinkEnd*> cold_;  // a few every turn
+  std::unordered_multimap<std::uint64_t, LinkEnd*> ends_by_link_;  // those that have not ended
+  std::vector<LinkEnd*> hot_;                                      // polled every turn
+  ColdLinks cold_;                                                 // a few every turn
   std::size_t next_hot_ = 0;
-  std::size_t next_cold_ = 0;
   std::vector<Turn::Finished> running_finished_;
   std::vector<LinkEnd*> pumped_;  // whose transport moves records itself
   bool some_ended_ = false;

@@ -229,9 +229,10 @@ void Core::happened(LinkUp& up) {
   end->endpoint = up.endpoint;
   hot_.push_back(end.get());
   if (end->wire().needs_pump()) pumped_.push_back(end.get());
+  ends_by_link_.emplace(end->wire().agreement().link_id, end.get());
   ends_.push_back(std::move(end));
-  cold_.reserve(ends_.size());
-  hot_.reserve(ends_.size());
+  cold_.reserve(ends_.capacity());
+  hot_.reserve(ends_.capacity());
   if (link != links_.end()) {
     link->second->connected(*ends_.back());
     any_news_ = true;
@@ -240,11 +241,10 @@ void Core::happened(LinkUp& up) {
 }
 
 void Core::happened(LinkDown& down) {
-  for (const auto& end : ends_) {
-    if (end->endpoint == down.endpoint && end->wire().agreement().link_id == down.link_id) {
-      return end_link(*end, std::move(down.ended));
-    }
-  }
+  const auto [first, last] = ends_by_link_.equal_range(down.link_id);
+  const auto found =
+      std::find_if(first, last, [&](const auto& entry) { return entry.second->endpoint == down.endpoint; });
+  if (found != last) end_link(*found->second, std::move(down.ended));
 }
 
 void Core::happened(ConnectFailed& failed) {
@@ -264,8 +264,10 @@ void Core::end_link(LinkEnd& end, LinkEnded ended) noexcept {
   if (ended.why == Why::link_closed && forked())
     ended = {Why::forked, "the link belongs to the parent of this process"};
   end.ended = std::make_shared<LinkEnded>(std::move(ended));
+  const auto [first, last] = ends_by_link_.equal_range(end.wire().agreement().link_id);
+  ends_by_link_.erase(std::find_if(first, last, [&](const auto& entry) { return entry.second == &end; }));
   std::erase(hot_, &end);
-  std::erase(cold_, &end);
+  cold_.remove(end);
   std::erase(pumped_, &end);
   some_ended_ = true;
   const auto link = links_.find(end.endpoint);

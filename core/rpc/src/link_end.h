@@ -101,8 +101,20 @@ class LinkEnd {
   [[nodiscard]] Turn& turn() noexcept { return *turn_; }
   [[nodiscard]] Counters& counters() noexcept { return counters_; }
 
-  // For the dispatcher: how long nothing came, and the list of ends that sent something in this turn.
+  // Where the next record of a lane will appear, as long as nobody reads this end's rings.
+  [[nodiscard]] ring::HeadWord next_head(ring::Lane lane) noexcept {
+    const auto& in = lane_of(lane).in;
+    return ring::HeadWord(in.memory().bytes(in.next_at()));
+  }
+  // Without a call that has not ended here.
+  [[nodiscard]] bool without_calls() const noexcept { return (lanes_[0].calls_open | lanes_[1].calls_open) == 0; }
+
+  // For the dispatcher: how long nothing came, its place among the links that are polled seldom, and the list of ends
+  // that sent something in this turn.
   std::uint32_t idle_polls = 0;
+  static constexpr std::uint32_t kHot = ~0u;
+  std::uint32_t cold_index = kHot;
+  [[nodiscard]] bool cold() const noexcept { return cold_index != kHot; }
   LinkEnd* next_due = nullptr;
   std::uint64_t endpoint = 0;
   std::shared_ptr<LinkEnded> ended;  // set when the transport reported the end, until bury()
