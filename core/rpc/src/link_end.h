@@ -97,6 +97,7 @@ class LinkEnd {
     return lanes_[0].admission.open() + lanes_[1].admission.open() != 0;
   }
 
+  [[nodiscard]] bool serves() const noexcept { return served_ != nullptr; }
   [[nodiscard]] Wire& wire() noexcept { return *wire_; }
   [[nodiscard]] Turn& turn() noexcept { return *turn_; }
   [[nodiscard]] Counters& counters() noexcept { return counters_; }

@@ -22,7 +22,8 @@ ServerHandshake::~ServerHandshake() { end(); }
 Result<void> ServerHandshake::begin() {
   auto& control = acceptor_.parts().context.control;
   if (auto added = control.add(socket_.get(), EPOLLIN, *this); !added) return added;
-  control.call_at(std::chrono::steady_clock::now() + acceptor_.parts().options.handshake_timeout, *this);
+  control.call_at(begun_at_ + acceptor_.parts().options.handshake_timeout, *this);
+  control.expect_more();
   return {};
 }
 
@@ -134,6 +135,7 @@ Result<void> ServerHandshake::welcome(Packet& packet) {
     end();
     return {};
   }
+  context.control.expect_more();
 
   rpc::Agreement agreement;
   agreement.out = shapes(ring_sizes(context.limits), answer.first_of_server);

@@ -55,6 +55,7 @@ Result<void> ShmConnector::begin() {
   if (refused != 0) return why_unheard(refused);
   if (auto added = context_.control.add(socket_.get(), EPOLLIN, *this); !added) return added;
   context_.control.call_at(std::chrono::steady_clock::now() + options_.handshake_timeout, *this);
+  context_.control.expect_more();
   return {};
 }
 
