@@ -14,6 +14,7 @@
 #include "taut/memory/board.h"
 #include "taut/memory/fork_guard.h"
 #include "taut/rpc/dispatcher.h"
+#include "taut/rpc/seats.h"
 
 namespace taut::rpc {
 
@@ -27,6 +28,7 @@ class Core final : public Inbox, public std::enable_shared_from_this<Core> {
 
   // --- set-up (core_setup.cpp)
   Result<Listener> serve(std::string_view url, std::span<Service* const> services);
+  Result<Listener> share(const Listener& listener, std::span<Service* const> services);
   Result<Link> connect(std::string_view url, const LinkOptions& options);
   void stop_listening(std::uint64_t endpoint) noexcept;
   void forget(LinkState& link) noexcept;
@@ -73,7 +75,9 @@ class Core final : public Inbox, public std::enable_shared_from_this<Core> {
   struct Served {
     std::unique_ptr<MethodTable> table;
     std::shared_ptr<const ServedMethods> methods;
-    std::unique_ptr<Acceptor> acceptor;
+    std::shared_ptr<Seats> seats;
+    std::shared_ptr<Seat> seat;          // this dispatcher's
+    std::unique_ptr<Acceptor> acceptor;  // null: another dispatcher accepts
   };
   struct LinkUp {
     std::uint64_t endpoint;
@@ -112,6 +116,7 @@ class Core final : public Inbox, public std::enable_shared_from_this<Core> {
   void deliver(Event event);
   void take_inbox();
   void happened(LinkUp& up);
+  bool watched(Wire& wire);
   void happened(LinkDown& down);
   void happened(ConnectFailed& failed);
   void happened(Logged& logged);
@@ -127,7 +132,7 @@ class Core final : public Inbox, public std::enable_shared_from_this<Core> {
   std::unique_ptr<ControlPlane> own_control_;
   ControlPlane* control_ = nullptr;
   std::optional<Error> control_error_;
-  std::optional<memory::Board> board_;
+  std::shared_ptr<const memory::Board> board_;
   Ticks control_period_ = 0;
   Ticks spin_ticks_ = 0;  // how long an adaptive wait spins
   Ticks next_control_ = 0;

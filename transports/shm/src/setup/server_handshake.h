@@ -17,6 +17,7 @@
 #include "message_socket.h"
 #include "spare_segments.h"
 #include "taut/rpc/control_plane.h"
+#include "taut/rpc/seats.h"
 
 namespace taut::shm {
 
@@ -48,6 +49,7 @@ class ServerHandshake final : public rpc::ControlPlane::Source {
   const std::chrono::steady_clock::time_point begun_at_ = std::chrono::steady_clock::now();
   // From the hello on.
   Peer peer_;
+  std::shared_ptr<rpc::Seat> seat_;  // the dispatcher that the link is dealt to
   std::optional<WireParts> parts_;
   bool ended_ = false;
 };

@@ -49,7 +49,7 @@ Result<std::unique_ptr<rpc::Acceptor>> ShmAcceptor::listen(const rpc::Url& url, 
                      url.name(),
                      std::make_shared<memory::ControlPage>(*std::move(control_page)),
                      *std::move(description),
-                     std::make_shared<std::uint32_t>(0)};
+                     std::make_shared<std::atomic<std::uint32_t>>(0)};
   auto spares = std::make_unique<SpareSegments>(parts.context.control, url.rest, ring_sizes(parts.context.limits),
                                                 options.spare_segments);
   if (auto filled = spares->fill(); !filled) return filled.error();

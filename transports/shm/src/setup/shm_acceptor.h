@@ -3,6 +3,7 @@
 // Threads  the control plane's.
 #pragma once
 
+#include <atomic>
 #include <chrono>
 #include <memory>
 #include <string>
@@ -26,7 +27,7 @@ struct ServiceParts {
   std::string url;  // shm://orders
   std::shared_ptr<memory::ControlPage> control_page;
   DescriptionFile description;
-  std::shared_ptr<std::uint32_t> links;  // that are up; counted in the control plane
+  std::shared_ptr<std::atomic<std::uint32_t>> links;  // that are up
 };
 
 class ShmAcceptor final : public rpc::Acceptor, private rpc::ControlPlane::Source {
@@ -35,6 +36,7 @@ class ShmAcceptor final : public rpc::Acceptor, private rpc::ControlPlane::Sourc
                                                        const TransportOptions& options);
   ~ShmAcceptor() override;
   [[nodiscard]] const std::string& url() const noexcept override { return parts_.url; }
+  [[nodiscard]] bool deals() const noexcept override { return true; }
 
   // For its handshakes.
   [[nodiscard]] ServiceParts& parts() noexcept { return parts_; }

@@ -188,7 +188,7 @@ Result<void> ShmConnector::link_up() {
   parts_->state = state;
   auto wire = std::make_unique<ShmWire>(*std::move(parts_));
   parts_.reset();
-  if (auto watched = LinkWatch::begin(context_.control, state); !watched) return watched;  // the wire says goodbye
+  if (auto watched = wire->watch(context_.control); !watched) return watched;  // the wire says goodbye
   context_.inbox.link_up(context_.endpoint, std::move(wire));
   return {};
 }
