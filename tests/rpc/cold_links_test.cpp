@@ -76,6 +76,15 @@ TEST_F(ColdLinkTest, DoesNotBecomeOfOneWithAnOpenClaim) {
   EXPECT_ANSWERED(outcome, "behind a claim");
 }
 
+TEST_F(ColdLinkTest, SendsAllPiecesOfALateAnswer) {
+  const Outcome& outcome = call_held();
+  grow_cold();
+  const std::string large(300'000, 'l');  // several times the ring, and sent outside of any turn
+  answer(held.replies.front(), large);
+  pair.settle();
+  EXPECT_ANSWERED(outcome, large);
+}
+
 TEST_F(ColdLinkTest, EndsWhenItsPeerBreaksTheRules) {
   const Outcome& outcome = call_held();
   grow_cold();

@@ -117,7 +117,7 @@ int Core::poll_cold(int budget) noexcept {
 [[gnu::noinline]] void Core::grow_cold(std::size_t hot_index) noexcept {
   LinkEnd& end = *hot_[hot_index];
   end.idle_polls = 0;
-  if (end.waiting() || end.broken()) return;  // an open claim keeps it from being read, or it ends with this turn
+  if (end.waiting() || end.unfinished() || end.broken()) return;  // an open claim keeps it from being read, for example
   cold_.add(end);
   hot_[hot_index] = hot_.back();
   hot_.pop_back();

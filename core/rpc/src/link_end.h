@@ -64,6 +64,8 @@ class LinkEnd {
   [[nodiscard]] bool sending_pieces() const noexcept {
     return !lanes_[0].leaving.empty() || !lanes_[1].leaving.empty();
   }
+  // Needs turns of its own, whatever arrives: records are kept, or pieces have still to leave.
+  [[nodiscard]] bool unfinished() const noexcept { return unfinished_; }
 
   // --- calls of this side
   [[nodiscard]] CallRoom claim_request(ring::Lane lane, ring::u32 payload_bytes) noexcept;
