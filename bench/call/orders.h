@@ -22,7 +22,7 @@ inline std::uint64_t answer_to(std::uint64_t id, std::int32_t price, std::uint32
 
 class OrderDesk final : public desk::Orders::Service {
  public:
-  explicit OrderDesk(taut::Dispatcher& loop) : loop_(loop) {}
+  explicit OrderDesk(taut::rpc::Dispatcher& loop) : loop_(loop) {}
   void Place(const desk::Order& order, taut::Reply<desk::Ack> reply) override {
     reply.send({.id = order.id(),
                 .desk_id = answer_to(order.id(), order.price(), order.quantity(), order.side(), *order.party()),
@@ -37,7 +37,7 @@ class OrderDesk final : public desk::Orders::Service {
   bool over = false;
 
  private:
-  taut::Dispatcher& loop_;
+  taut::rpc::Dispatcher& loop_;
 };
 
 [[noreturn]] inline void fail(const char* what) {

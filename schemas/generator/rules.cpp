@@ -159,7 +159,7 @@ class Rules {
       error(method.where, name + " is a C++ keyword; rename it, for example " + quoted(method.name + "It"));
     }
     if (method.name == "Service" || method.name == "Client" || method.name == "description" || method.name == "send" ||
-        method.name.rfind("claim_", 0) == 0) {
+        method.name == "thread_safe" || method.name.rfind("claim_", 0) == 0) {
       error(method.where, name + " has the name of a generated member of " + quoted(last_name(service.name)) +
                               "; rename it, for example " + quoted("Do" + method.name));
     }

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <chrono>
+#include <utility>
 
 namespace taut {
 namespace {
@@ -32,6 +33,26 @@ TEST(clock, ticks_and_durations_convert_both_ways) {
     const auto there_and_back = clock.to_duration(clock.to_ticks(1s));
     EXPECT_NEAR(static_cast<double>(there_and_back.count()), 1e9, 10.0);
   }
+}
+
+TEST(clock, the_counter_runs_at_the_rate_that_was_measured) {
+  const Clock clock = Clock::system();
+  const auto both = [&] {  // of a few readings the one that nothing came between
+    std::pair<Ticks, Ticks> best;
+    Ticks least = ~Ticks{0};
+    for (int i = 0; i < 100; ++i) {
+      const Ticks before = clock.now(), ns = Clock::monotonic().now(), took = clock.now() - before;
+      if (took < least) least = took, best = {before + took / 2, ns};
+    }
+    return best;
+  };
+  const auto begin = both();
+  while (Clock::monotonic().now() - begin.second < 20'000'000) {
+  }
+  const auto end = both();
+  const auto by_counter = static_cast<double>(clock.to_duration(end.first - begin.first).count());
+  const auto by_clock = static_cast<double>(end.second - begin.second);
+  EXPECT_NEAR(by_counter / by_clock, 1.0, 0.001);
 }
 
 }  // namespace

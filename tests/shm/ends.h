@@ -10,6 +10,7 @@
 
 #include "support/temporary_directory.h"
 #include "taut/memory/board.h"
+#include "taut/rpc/seats.h"
 #include "taut/rpc/transport.h"
 #include "taut/shm/transport.h"
 
@@ -52,7 +53,7 @@ struct End {
     control = *std::move(made_control);
     auto made_board = memory::Board::create(0);
     EXPECT_TRUE(made_board) << made_board.error();
-    board = std::make_unique<memory::Board>(*std::move(made_board));
+    board = std::make_shared<memory::Board>(*std::move(made_board));
     transport = make_transport(options);
   }
 
@@ -69,7 +70,7 @@ struct End {
 
   TransportOptions options;
   std::unique_ptr<rpc::ControlPlane> control;
-  std::unique_ptr<memory::Board> board;
+  std::shared_ptr<memory::Board> board;
   TestInbox inbox;
   std::unique_ptr<rpc::Transport> transport;
 };
@@ -94,6 +95,8 @@ struct Server : End {
     const Error none(Code::ok, 0, {}, {});
     auto url = rpc::Url::parse(text);
     if (!url) return url.error();
+    const auto seats = std::make_shared<rpc::Seats>(std::span<Service* const>{}, clock, 4096);
+    (void)seats->found({1, inbox, *control, board, {}});
     auto made = transport->listen(*url, {.endpoint = 1,
                                          .control = *control,
                                          .inbox = inbox,
@@ -101,7 +104,8 @@ struct Server : End {
                                          .methods = methods,
                                          .services = {&kService},
                                          .limits = {},
-                                         .clock = clock});
+                                         .clock = clock,
+                                         .seats = seats});
     if (!made) return made.error();
     acceptor = *std::move(made);
     return none;

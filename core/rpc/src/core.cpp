@@ -13,7 +13,6 @@ using namespace std::chrono_literals;
 // A link that was empty so many turns in a row is polled with the cold ones, unless there are few links anyway.
 constexpr std::uint32_t kTurnsUntilCold = 4096;
 constexpr std::size_t kAlwaysHot = 8;
-constexpr int kColdPerTurn = 4;
 
 constexpr Nanoseconds kYieldFor = 100us;
 // A lost wake-up would cost at most this; none is known.
@@ -49,7 +48,10 @@ int Core::poll(int budget) noexcept {
   while (LinkEnd* end = turn.first_due) {
     turn.first_due = end->next_due;
     end->end_turn();
+    warm(*end);  // an answer is to be expected, or the next request
   }
+  if (turn.any_broken) [[unlikely]]
+    end_the_broken();
   turn.inside = false;
   if (done == 0) {
     turn.now = turn.clock.now();
@@ -93,12 +95,8 @@ int Core::poll_links(int budget) noexcept {
     done += found;
     if (found != 0) {
       end.idle_polls = 0;
-    } else if (++end.idle_polls >= kTurnsUntilCold && hot_.size() > kAlwaysHot) {
-      cold_.push_back(&end);
-      hot_[next_hot_] = hot_.back();
-      hot_.pop_back();
-    } else if (end.broken()) {
-      end_link(end, {Why::peer_violation, end.violation()});
+    } else if (++end.idle_polls >= kTurnsUntilCold && ends_.size() > kAlwaysHot) [[unlikely]] {
+      grow_cold(next_hot_);
     }
   }
   return done;
@@ -108,23 +106,33 @@ void Core::pump() noexcept {
   for (LinkEnd* end : pumped_) end->wire().pump(turn_->now);
 }
 
+// One that has a record is polled with the hot ones from now on.
 int Core::poll_cold(int budget) noexcept {
-  int done = 0;
-  for (int i = 0; i < kColdPerTurn && !cold_.empty() && done < budget; ++i) {
-    if (++next_cold_ >= cold_.size()) next_cold_ = 0;
-    LinkEnd& end = *cold_[next_cold_];
-    const int found = end.poll(budget - done);
-    if (found != 0) {
-      end.idle_polls = 0;
-      hot_.push_back(&end);
-      cold_[next_cold_] = cold_.back();
-      cold_.pop_back();
-    } else if (end.broken()) {
-      end_link(end, {Why::peer_violation, end.violation()});
-    }
-    done += found;
+  LinkEnd* end = cold_.look();
+  if (end == nullptr) return 0;
+  warm(*end);
+  return end->poll(budget);
+}
+
+[[gnu::noinline]] void Core::grow_cold(std::size_t hot_index) noexcept {
+  LinkEnd& end = *hot_[hot_index];
+  end.idle_polls = 0;
+  if (end.waiting() || end.unfinished() || end.broken()) return;  // an open claim keeps it from being read, for example
+  cold_.add(end);
+  hot_[hot_index] = hot_.back();
+  hot_.pop_back();
+}
+
+[[gnu::noinline]] void Core::move_to_hot(LinkEnd& end) noexcept {
+  cold_.remove(end);
+  hot_.push_back(&end);
+}
+
+[[gnu::noinline]] void Core::end_the_broken() noexcept {
+  turn_->any_broken = false;
+  for (const auto& end : ends_) {
+    if (end->broken()) end_link(*end, {Why::peer_violation, end->violation()});
   }
-  return done;
 }
 
 int Core::run_finished() noexcept {
@@ -198,20 +206,26 @@ void Core::wake() noexcept {
 void Core::expire_calls() noexcept {
   turn_->earliest_deadline = kNever;  // callbacks may make calls, which are earlier than that
   for (const auto& end : ends_) {
+    if (end->without_calls()) continue;
     const Ticks next = end->expire(turn_->now);
     turn_->earliest_deadline = std::min(turn_->earliest_deadline, next);
   }
 }
 
-// At most one system call a control period.
+// At most one system call a control period, unless links are being made: then up to half of the time.
 void Core::control_turn(Nanoseconds wait) noexcept {
-  next_control_ = turn_->clock.now() + control_period_;
-  if (own_control_ != nullptr) own_control_->poll(wait);
+  const Ticks before = turn_->clock.now();
+  next_control_ = before + control_period_;
+  if (own_control_ != nullptr) {
+    own_control_->poll(wait);
+    if (own_control_->expects_more()) {
+      const Ticks now = turn_->clock.now();
+      next_control_ = now + std::max(wait == 0ns ? now - before : 0, control_period_ / 64);
+    }
+  }
   if (turn_->take_from_outside(Turn::kReplies)) give_owed_answers(*turn_);
   if (turn_->take_from_outside(Turn::kInbox)) take_inbox();
-  for (const auto& end : ends_) {
-    if (end->broken()) end_link(*end, {Why::peer_violation, end->violation()});
-  }
+  if (turn_->any_broken) end_the_broken();
   const bool may_call_user = !turn_->waiting && !turn_->calling_user;
   if (any_news_ && may_call_user) tell_news();
   if (some_ended_ && may_call_user) bury_the_ended(false);
@@ -253,8 +267,9 @@ void Core::sleep_until_rung() noexcept {
   // sync(post): pairs with the fence in wake(). It also is the one of announce_sleep() where there is no board yet.
   std::atomic_thread_fence(std::memory_order_seq_cst);
   if (board.state != nullptr) ring::announce_sleep(board, 0);
-  const bool anything = std::any_of(ends_.begin(), ends_.end(), [](const auto& end) { return end->waiting(); }) ||
-                        turn_->from_outside.load(std::memory_order_relaxed) != 0 || !pumped_.empty();
+  const bool anything = std::any_of(hot_.begin(), hot_.end(), [](const LinkEnd* end) { return end->waiting(); }) ||
+                        cold_.any_waiting() || turn_->from_outside.load(std::memory_order_relaxed) != 0 ||
+                        !pumped_.empty();
   if (!anything) {
     Nanoseconds wait = kSleepMax;
     if (std::any_of(ends_.begin(), ends_.end(), [](const auto& end) { return end->sending_pieces(); })) {

@@ -8,11 +8,13 @@
 #include <variant>
 #include <vector>
 
+#include "cold_links.h"
 #include "link_end.h"
 #include "link_state.h"
 #include "taut/memory/board.h"
 #include "taut/memory/fork_guard.h"
 #include "taut/rpc/dispatcher.h"
+#include "taut/rpc/seats.h"
 
 namespace taut::rpc {
 
@@ -26,6 +28,7 @@ class Core final : public Inbox, public std::enable_shared_from_this<Core> {
 
   // --- set-up (core_setup.cpp)
   Result<Listener> serve(std::string_view url, std::span<Service* const> services);
+  Result<Listener> share(const Listener& listener, std::span<Service* const> services);
   Result<Link> connect(std::string_view url, const LinkOptions& options);
   void stop_listening(std::uint64_t endpoint) noexcept;
   void forget(LinkState& link) noexcept;
@@ -43,6 +46,12 @@ class Core final : public Inbox, public std::enable_shared_from_this<Core> {
   void stop() noexcept;
   std::atomic<bool> stopping{false};
 
+  // Polled every turn from now on. To be called before anything is read from the rings of an end.
+  void warm(LinkEnd& end) noexcept {
+    end.idle_polls = 0;
+    if (end.cold()) [[unlikely]]
+      move_to_hot(end);
+  }
   // For a wait that found nothing for so long: gives the core away, or sleeps until a peer rings.
   void rest_in_wait(LinkEnd& end, Nanoseconds idle_for, Ticks deadline) noexcept;
   [[nodiscard]] Ticks spin_ticks() const noexcept { return spin_ticks_; }
@@ -66,7 +75,9 @@ class Core final : public Inbox, public std::enable_shared_from_this<Core> {
   struct Served {
     std::unique_ptr<MethodTable> table;
     std::shared_ptr<const ServedMethods> methods;
-    std::unique_ptr<Acceptor> acceptor;
+    std::shared_ptr<Seats> seats;
+    std::shared_ptr<Seat> seat;          // this dispatcher's
+    std::unique_ptr<Acceptor> acceptor;  // null: another dispatcher accepts
   };
   struct LinkUp {
     std::uint64_t endpoint;
@@ -90,6 +101,7 @@ class Core final : public Inbox, public std::enable_shared_from_this<Core> {
   bool may_poll() noexcept;
   int poll_links(int budget) noexcept;
   int poll_cold(int budget) noexcept;
+  void grow_cold(std::size_t hot_index) noexcept;
   int take_from_outside(int budget) noexcept;
   int run_posts(int budget) noexcept;
   void wake() noexcept;
@@ -104,9 +116,12 @@ class Core final : public Inbox, public std::enable_shared_from_this<Core> {
   void deliver(Event event);
   void take_inbox();
   void happened(LinkUp& up);
+  bool watched(Wire& wire);
   void happened(LinkDown& down);
   void happened(ConnectFailed& failed);
   void happened(Logged& logged);
+  void move_to_hot(LinkEnd& end) noexcept;
+  void end_the_broken() noexcept;
   void end_link(LinkEnd& end, LinkEnded ended) noexcept;
   void bury_the_ended(bool all) noexcept;
   void tell_news();
@@ -117,16 +132,16 @@ class Core final : public Inbox, public std::enable_shared_from_this<Core> {
   std::unique_ptr<ControlPlane> own_control_;
   ControlPlane* control_ = nullptr;
   std::optional<Error> control_error_;
-  std::optional<memory::Board> board_;
+  std::shared_ptr<const memory::Board> board_;
   Ticks control_period_ = 0;
   Ticks spin_ticks_ = 0;  // how long an adaptive wait spins
   Ticks next_control_ = 0;
 
   std::vector<std::unique_ptr<LinkEnd>> ends_;
-  std::vector<LinkEnd*> hot_;   // polled every turn
-  std::vector<LinkEnd*> cold_;  // a few every turn
+  std::unordered_multimap<std::uint64_t, LinkEnd*> ends_by_link_;  // those that have not ended
+  std::vector<LinkEnd*> hot_;                                      // polled every turn
+  ColdLinks cold_;                                                 // a few every turn
   std::size_t next_hot_ = 0;
-  std::size_t next_cold_ = 0;
   std::vector<Turn::Finished> running_finished_;
   std::vector<LinkEnd*> pumped_;  // whose transport moves records itself
   bool some_ended_ = false;

@@ -33,7 +33,7 @@ void Core::close() noexcept {
   if (turn_->owner == nullptr) adopt_thread();
   for (auto& [endpoint, link] : links_) link->core_gone();
   links_.clear();
-  for (auto& served : served_) control_->perform([&] { served.second.acceptor.reset(); });
+  for (const auto& served : served_) stop_listening(served.first);
   served_.clear();
   take_inbox();  // links that nobody has taken yet: their peers are told
   for (const auto& end : ends_) {
@@ -89,7 +89,7 @@ Result<void> Core::be_ready() {
   if (!board_) {
     auto board = memory::Board::create(options_.idle == Idle::spin ? ring::board::never_sleeps : 0);
     if (!board) return board.error();
-    board_ = std::move(*board);
+    board_ = std::make_shared<memory::Board>(std::move(*board));
   }
   return {};
 }
@@ -120,17 +120,35 @@ Result<Listener> Core::serve(std::string_view text, std::span<Service* const> se
   auto table = MethodTable::of(descriptions);
   if (!table) return table.error();
   const std::uint64_t endpoint = next_endpoint_++;
+  const auto seats = std::make_shared<Seats>(services, turn_->clock, limits->reply_bytes_max);
   Served served{std::make_unique<MethodTable>(std::move(*table)),
-                std::make_shared<const ServedMethods>(services, limits->reply_bytes_max), nullptr};
-  const ListenContext context{endpoint, *control_,   *this, board_->fd(), *served.table, std::move(descriptions),
-                              *limits,  turn_->clock};
+                std::make_shared<const ServedMethods>(services, limits->reply_bytes_max), seats,
+                seats->found({endpoint, *this, *control_, board_, {services.begin(), services.end()}}), nullptr};
+  const ListenContext context{endpoint, *control_,    *this, board_->fd(), *served.table, std::move(descriptions),
+                              *limits,  turn_->clock, seats};
   std::optional<Result<std::unique_ptr<Acceptor>>> acceptor;
   control_->perform([&] { acceptor.emplace(transport->listen(*url, context)); });
   if (!*acceptor) return acceptor->error();
   served.acceptor = std::move(**acceptor);
   std::string name = served.acceptor->url();
+  seats->open(name, served.acceptor->deals());
   served_.emplace(endpoint, std::move(served));
-  return Listener(weak_from_this(), endpoint, std::move(name));
+  return Listener(weak_from_this(), endpoint, std::move(name), seats);
+}
+
+Result<Listener> Core::share(const Listener& listener, std::span<Service* const> services) {
+  if (turn_->owner != nullptr && !on_owner()) {
+    return make_error(Code::failed_precondition, 0, "share before the dispatcher runs, or from a post()", "share() %s",
+                      wrong_thread_text().c_str());
+  }
+  if (auto ready = be_ready(); !ready) return ready.error();
+  const std::uint64_t endpoint = next_endpoint_++;
+  auto seat =
+      listener.seats_->join({endpoint, *this, *control_, board_, {services.begin(), services.end()}}, turn_->clock);
+  if (!seat) return seat.error();
+  auto methods = std::make_shared<const ServedMethods>(services, listener.seats_->reply_bytes_max());
+  served_.emplace(endpoint, Served{nullptr, std::move(methods), listener.seats_, *std::move(seat), nullptr});
+  return Listener(weak_from_this(), endpoint, listener.url_, listener.seats_);
 }
 
 Result<Link> Core::connect(std::string_view text, const LinkOptions& defaults) {
@@ -180,7 +198,11 @@ Result<Link> Core::connect(std::string_view text, const LinkOptions& defaults) {
 void Core::stop_listening(std::uint64_t endpoint) noexcept {
   const auto found = served_.find(endpoint);
   if (found == served_.end()) return;
-  control_->perform([&] { found->second.acceptor.reset(); });  // its links keep the methods
+  Served& served = found->second;
+  served.seat->leave();
+  if (served.acceptor == nullptr) return;  // its links keep the methods
+  served.seats->close();
+  control_->perform([&] { served.acceptor.reset(); });
 }
 
 void Core::forget(LinkState& link) noexcept {
@@ -191,9 +213,12 @@ void Core::forget(LinkState& link) noexcept {
 // --- the inbox
 
 void Core::deliver(Event event) {
-  const std::lock_guard lock(inbox_mutex_);
-  inbox_.push_back(std::move(event));
-  turn_->came_from_outside(Turn::kInbox);
+  {
+    const std::lock_guard lock(inbox_mutex_);
+    inbox_.push_back(std::move(event));
+    turn_->came_from_outside(Turn::kInbox);
+  }
+  wake();  // another dispatcher may have accepted the link
 }
 
 void Core::link_up(std::uint64_t endpoint, std::unique_ptr<Wire> wire) { deliver(LinkUp{endpoint, std::move(wire)}); }
@@ -218,6 +243,7 @@ void Core::happened(LinkUp& up) {
   const auto served = served_.find(up.endpoint);
   const auto link = links_.find(up.endpoint);
   if (served == served_.end() && link == links_.end()) return up.wire->close();  // nobody waits for it any more
+  if (up.wire->unwatched() && !watched(*up.wire)) return up.wire->close();
   if (link != links_.end() && std::any_of(ends_.begin(), ends_.end(), [&](const auto& end) {
         return end->endpoint == up.endpoint && end->claim_open();
       })) {
@@ -229,9 +255,10 @@ void Core::happened(LinkUp& up) {
   end->endpoint = up.endpoint;
   hot_.push_back(end.get());
   if (end->wire().needs_pump()) pumped_.push_back(end.get());
+  ends_by_link_.emplace(end->wire().agreement().link_id, end.get());
   ends_.push_back(std::move(end));
-  cold_.reserve(ends_.size());
-  hot_.reserve(ends_.size());
+  cold_.reserve(ends_.capacity());
+  hot_.reserve(ends_.capacity());
   if (link != links_.end()) {
     link->second->connected(*ends_.back());
     any_news_ = true;
@@ -239,12 +266,18 @@ void Core::happened(LinkUp& up) {
   }
 }
 
+bool Core::watched(Wire& wire) {
+  Result<void> watched;
+  control_->perform([&] { watched = wire.watch(*control_); });
+  if (!watched) turn_->log(Severity::warning, "closing a link that was dealt: " + std::string(watched.error().what()));
+  return static_cast<bool>(watched);
+}
+
 void Core::happened(LinkDown& down) {
-  for (const auto& end : ends_) {
-    if (end->endpoint == down.endpoint && end->wire().agreement().link_id == down.link_id) {
-      return end_link(*end, std::move(down.ended));
-    }
-  }
+  const auto [first, last] = ends_by_link_.equal_range(down.link_id);
+  const auto found =
+      std::find_if(first, last, [&](const auto& entry) { return entry.second->endpoint == down.endpoint; });
+  if (found != last) end_link(*found->second, std::move(down.ended));
 }
 
 void Core::happened(ConnectFailed& failed) {
@@ -264,8 +297,10 @@ void Core::end_link(LinkEnd& end, LinkEnded ended) noexcept {
   if (ended.why == Why::link_closed && forked())
     ended = {Why::forked, "the link belongs to the parent of this process"};
   end.ended = std::make_shared<LinkEnded>(std::move(ended));
+  const auto [first, last] = ends_by_link_.equal_range(end.wire().agreement().link_id);
+  ends_by_link_.erase(std::find_if(first, last, [&](const auto& entry) { return entry.second == &end; }));
   std::erase(hot_, &end);
-  std::erase(cold_, &end);
+  cold_.remove(end);
   std::erase(pumped_, &end);
   some_ended_ = true;
   const auto link = links_.find(end.endpoint);
@@ -294,14 +329,21 @@ void Core::drop_claim(std::uint64_t endpoint, ring::Lane lane, const std::byte* 
   }
 }
 
+// Clients that go all at once would hold up those that stay: to unmap two segments takes some 40 us.
+constexpr std::size_t kServedBuriedPerTurn = 16;
+
 // An end in whose ring a call is being written stays until that is over, unless the dispatcher goes.
 void Core::bury_the_ended(bool all) noexcept {
   some_ended_ = false;
   std::vector<std::unique_ptr<LinkEnd>> ended;
+  std::size_t served_count = 0;
   for (auto& end : ends_) {
     if (end == nullptr || end->ended == nullptr) continue;
     if (end->claim_open() && !all) {
       some_ended_ = true;
+    } else if (end->serves() && ++served_count > kServedBuriedPerTurn && !all) {
+      some_ended_ = true;
+      next_control_ = 0;
     } else {
       ended.push_back(std::move(end));
     }

@@ -29,6 +29,7 @@ Listener& Listener::operator=(Listener&& other) noexcept {
   std::swap(core_, other.core_);
   std::swap(endpoint_, other.endpoint_);
   std::swap(url_, other.url_);
+  std::swap(seats_, other.seats_);
   return *this;
 }
 
@@ -84,6 +85,9 @@ Dispatcher& Dispatcher::operator=(Dispatcher&& other) noexcept {
 
 Result<Listener> Dispatcher::serve_all(std::string_view url, std::span<Service* const> services) {
   return core_->serve(url, services);
+}
+Result<Listener> Dispatcher::share_all(const Listener& listener, std::span<Service* const> services) {
+  return core_->share(listener, services);
 }
 Result<Link> Dispatcher::connect(std::string_view url, LinkOptions options) { return core_->connect(url, options); }
 int Dispatcher::poll(int units) noexcept { return core_->poll(units); }

@@ -207,6 +207,7 @@ bool LinkEnd::waiting() const noexcept {
 [[gnu::cold, gnu::noinline]] void LinkEnd::broke(const char* format, u64 a, u64 b) noexcept {
   if (std::exchange(broken_, true)) return;
   counters_.violations.add();
+  turn_->any_broken = true;
   // Nothing more of this peer is handled; the next poll finds nothing, and the dispatcher ends the link.
   for (LaneEnd& lane : lanes_) lane.in.stop();
   char text[160];

@@ -65,6 +65,8 @@ class LinkEnd {
   [[nodiscard]] bool sending_pieces() const noexcept {
     return !lanes_[0].leaving.empty() || !lanes_[1].leaving.empty();
   }
+  // Needs turns of its own, whatever arrives: records are kept, or pieces have still to leave.
+  [[nodiscard]] bool unfinished() const noexcept { return unfinished_; }
 
   // --- calls of this side
   [[nodiscard]] CallRoom claim_request(ring::Lane lane, ring::u32 payload_bytes) noexcept;
@@ -99,12 +101,25 @@ class LinkEnd {
     return lanes_[0].admission.open() + lanes_[1].admission.open() != 0;
   }
 
+  [[nodiscard]] bool serves() const noexcept { return served_ != nullptr; }
   [[nodiscard]] Wire& wire() noexcept { return *wire_; }
   [[nodiscard]] Turn& turn() noexcept { return *turn_; }
   [[nodiscard]] Counters& counters() noexcept { return counters_; }
 
-  // For the dispatcher: how long nothing came, and the list of ends that sent something in this turn.
+  // Where the next record of a lane will appear, as long as nobody reads this end's rings.
+  [[nodiscard]] ring::HeadWord next_head(ring::Lane lane) noexcept {
+    const auto& in = lane_of(lane).in;
+    return ring::HeadWord(in.memory().bytes(in.next_at()));
+  }
+  // Without a call that has not ended here.
+  [[nodiscard]] bool without_calls() const noexcept { return (lanes_[0].calls_open | lanes_[1].calls_open) == 0; }
+
+  // For the dispatcher: how long nothing came, its place among the links that are polled seldom, and the list of ends
+  // that sent something in this turn.
   std::uint32_t idle_polls = 0;
+  static constexpr std::uint32_t kHot = ~0u;
+  std::uint32_t cold_index = kHot;
+  [[nodiscard]] bool cold() const noexcept { return cold_index != kHot; }
   LinkEnd* next_due = nullptr;
   std::uint64_t endpoint = 0;
   std::shared_ptr<LinkEnded> ended;  // set when the transport reported the end, until bury()

@@ -84,6 +84,7 @@ bool LinkEnd::claim_buffer(LaneEnd& lane, u32 payload_bytes) noexcept {
       {Kind::request, method, row.call, stamp, budget, nullptr, std::exchange(lane.claimed_buffer, {}), payload_bytes});
   unfinished_ = true;
   send_pieces();
+  sent();  // even when no piece had room: the dispatcher polls the link every turn from now on
 }
 
 [[gnu::cold, gnu::noinline]] void LinkEnd::send_large_answer(OpenRequest& request, u32 payload_bytes) noexcept {
@@ -94,6 +95,7 @@ bool LinkEnd::claim_buffer(LaneEnd& lane, u32 payload_bytes) noexcept {
       {Kind::reply, 0, request.call, 0, 0, &request, std::exchange(lane.claimed_buffer, {}), payload_bytes});
   unfinished_ = true;
   send_pieces();
+  sent();
 }
 
 // As far as the rings have room; the rest follows in later turns.

@@ -151,6 +151,7 @@ Status LinkState::wait(const BoundMethod& method, CallRoom room, u32 payload_byt
 [[gnu::noinline]] Status LinkState::wait_for(std::uint64_t call, Ticks deadline, AnswerBuffer& buffer) noexcept {
   LinkEnd& end = *end_;
   Turn& turn = *turn_;
+  core_->warm(end);
   Status status;
   turn.waiting = true;
   Ticks spin_until = turn.clock.now() + core_->spin_ticks();

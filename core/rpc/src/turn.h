@@ -36,6 +36,7 @@ struct Turn {
   bool inside = false;               // within Dispatcher::poll(): stamps come from `now`, bells are rung at its end
   bool calling_user = false;         // a handler or callback runs: waits are refused
   bool waiting = false;              // inside a wait: no callback may run
+  bool any_broken = false;           // the peer of some link broke the rules
   Ticks earliest_deadline = kNever;  // of all pending calls, or earlier
 
   // Calls that ended before they were sent: their callbacks run in the next turn, never inside then().

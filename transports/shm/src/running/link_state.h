@@ -13,6 +13,7 @@
 #include <string>
 
 #include "taut/memory/descriptor.h"
+#include "taut/rpc/seats.h"
 #include "taut/rpc/transport.h"
 
 namespace taut::shm {
@@ -24,8 +25,9 @@ struct LinkState {
   std::uint64_t endpoint = 0;
   std::string peer_name;  // "client of shm://orders, pid 4711", for sentences
   const pid_t process = getpid();
-  // Of a listener: its links that are up. Counted by the watch, in the control plane.
-  std::shared_ptr<std::uint32_t> count = std::make_shared<std::uint32_t>(0);
+  // Of a listener: its links that are up. Counted by the watch, in the control plane of whoever serves the link.
+  std::shared_ptr<std::atomic<std::uint32_t>> count = std::make_shared<std::atomic<std::uint32_t>>(0);
+  std::shared_ptr<const rpc::Seat> seat;  // of a listener: the dispatcher that serves the link
 
   // The wire was closed: the watch goes.
   std::atomic<bool> closed{false};

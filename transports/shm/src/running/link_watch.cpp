@@ -51,6 +51,7 @@ void LinkWatch::on_ready(int fd, std::uint32_t) {
   const bool dead = fd == state_->peer.get();
   const Heard heard = listen(dead ? std::numeric_limits<int>::max() : kBellsPerTurn);
   if (heard == Heard::goodbye) return end(Why::peer_closed, "said goodbye");
+  if (heard == Heard::refusal) return end(Why::peer_closed, "gave up the link in its handshake");
   if (heard == Heard::violation) return end(Why::peer_violation, "sent what is neither a bell nor a goodbye");
   if (dead) return end(Why::peer_died, "died");
   if (heard == Heard::hang_up) {
@@ -66,7 +67,7 @@ void LinkWatch::on_time() {
 
 LinkWatch::Heard LinkWatch::listen(int packets_max) noexcept {
   // Without room for control data: descriptors that a peer sends here are closed by the kernel.
-  std::array<std::byte, sizeof(Goodbye) + 1> bytes;
+  std::array<std::byte, sizeof(Refusal) + 1> bytes;
   for (int i = 0; i < packets_max; ++i) {
     const ssize_t received = ::recv(state_->socket.get(), bytes.data(), bytes.size(), MSG_DONTWAIT);
     if (received == kBellBytes) continue;
@@ -75,6 +76,7 @@ LinkWatch::Heard LinkWatch::listen(int packets_max) noexcept {
     if (received < 0) return errno == EAGAIN ? Heard::nothing : Heard::hang_up;
     if (received == 0) return Heard::hang_up;
     const auto packet = std::span(bytes).first(static_cast<std::size_t>(received));
+    if (read_message<Refusal>(packet, "the peer")) return Heard::refusal;
     const auto goodbye = read_message<Goodbye>(packet, "the peer");
     return goodbye && goodbye->link == state_->link ? Heard::goodbye : Heard::violation;
   }

@@ -4,6 +4,7 @@
 //   pidfd readable             peer_died (what the peer said before counts first)
 //   hang-up without a goodbye  proves nothing: a dying process closes its sockets a little before its pidfd says so.
 //                              Who still lives a second later has closed it, as exec() does: peer_closed, and runs on
+//   refusal                    peer_closed: the server gave the link up when the client held it for made
 //   any other message          peer_violation
 //
 // Threads  the control plane's, which owns it.
@@ -27,7 +28,7 @@ class LinkWatch final : public rpc::ControlPlane::Source {
 
  private:
   LinkWatch(rpc::ControlPlane& control, std::shared_ptr<LinkState> state) noexcept;
-  enum class Heard { nothing, goodbye, violation, hang_up };
+  enum class Heard { nothing, goodbye, refusal, violation, hang_up };
   Heard listen(int packets_max) noexcept;
   void end(Why why, const char* how, bool runs_on = false);
   void leave() noexcept;

@@ -4,6 +4,7 @@
 
 #include "../setup/message_socket.h"
 #include "bell.h"
+#include "link_watch.h"
 
 namespace taut::shm {
 
@@ -23,6 +24,11 @@ const ring::SharedWord* ShmWire::halt_word() const noexcept {
 
 void ShmWire::ring_bell() noexcept {
   if (parts_.state) shm::ring_bell(parts_.state->socket.get());
+}
+
+Result<void> ShmWire::watch(rpc::ControlPlane& control) {
+  unwatched_ = false;
+  return LinkWatch::begin(control, parts_.state);
 }
 
 void ShmWire::close() noexcept {

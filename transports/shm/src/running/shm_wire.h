@@ -43,9 +43,12 @@ class ShmWire final : public rpc::Wire {
   [[nodiscard]] const ring::SharedWord* peer_board() const noexcept override { return parts_.peer_board.state(); }
   [[nodiscard]] const ring::SharedWord* halt_word() const noexcept override;
   void ring_bell() noexcept override;
+  [[nodiscard]] bool unwatched() const noexcept override { return unwatched_; }
+  Result<void> watch(rpc::ControlPlane& control) override;
   void close() noexcept override;
 
  private:
+  bool unwatched_ = true;
   WireParts parts_;
   std::array<ring::LaneMemory, ring::kLaneCount> lanes_;
 };

@@ -144,9 +144,14 @@ void want_senders(int socket, bool scm_pidfd) noexcept {
   if (scm_pidfd) setsockopt(socket, SOL_SOCKET, SO_PASSPIDFD, &on, sizeof on);
 }
 
-void no_more_senders(int socket) noexcept {
+void no_more_pidfds(int socket) noexcept {
   const int off = 0;
   setsockopt(socket, SOL_SOCKET, SO_PASSPIDFD, &off, sizeof off);
+}
+
+void no_more_senders(int socket) noexcept {
+  no_more_pidfds(socket);
+  const int off = 0;
   setsockopt(socket, SOL_SOCKET, SO_PASSCRED, &off, sizeof off);
 }
 

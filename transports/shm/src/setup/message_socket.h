@@ -59,6 +59,8 @@ int send_message(int socket, const Message& message, std::span<const int> descri
 // To be called before the peer can send. Accepted sockets inherit it.
 void want_senders(int socket, bool scm_pidfd) noexcept;
 void no_more_senders(int socket) noexcept;
+// Of who is held already: a packet that came with one more pidfd could not be received at the limit of descriptors.
+void no_more_pidfds(int socket) noexcept;
 
 // What every packet must have: it arrived whole, and the kernel says from whom.
 Result<void> check_packet(const Packet& packet, std::string_view whose);

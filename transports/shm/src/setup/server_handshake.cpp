@@ -22,7 +22,8 @@ ServerHandshake::~ServerHandshake() { end(); }
 Result<void> ServerHandshake::begin() {
   auto& control = acceptor_.parts().context.control;
   if (auto added = control.add(socket_.get(), EPOLLIN, *this); !added) return added;
-  control.call_at(std::chrono::steady_clock::now() + acceptor_.parts().options.handshake_timeout, *this);
+  control.call_at(begun_at_ + acceptor_.parts().options.handshake_timeout, *this);
+  control.expect_more();
   return {};
 }
 
@@ -98,6 +99,7 @@ Result<void> ServerHandshake::welcome(Packet& packet) {
   auto held = hold_sender(packet, kClient);
   if (!held) return held.error();
   peer_ = *std::move(held);
+  if (peer_.proven) no_more_pidfds(socket_.get());  // so that what succeeds up to the welcome needs none behind it
 
   auto peer = PeerLinkSegment::open(std::move(packet.descriptors[0]), hello->offer.segment_bytes,
                                     hello->offer.ring_bytes, "the client's segment");
@@ -111,11 +113,13 @@ Result<void> ServerHandshake::welcome(Packet& packet) {
 
   const ServiceParts& service = acceptor_.parts();
   const rpc::ListenContext& context = service.context;
+  seat_ = context.seats->deal();
+  if (seat_ == nullptr) return make_error(Code::unavailable, 0, {}, "%s has no dispatcher", service.url.c_str());
   auto spare = acceptor_.spares().take();
   if (!spare) return spare.error();
 
   auto answer = make_message<Welcome>();
-  answer.offer = make_offer(context.limits, context.clock, context.board_fd >= 0);
+  answer.offer = make_offer(context.limits, context.clock, true);
   answer.offer.calls_granted = std::min(hello->calls_wanted, context.limits.inflight);
   answer.offer.reply_bytes_max = std::min(hello->offer.reply_bytes_max, context.limits.reply_bytes_max);
   answer.link = spare->link;
@@ -130,12 +134,13 @@ Result<void> ServerHandshake::welcome(Packet& packet) {
 
   auto control_page = service.control_page->open_read_only();
   if (!control_page) return control_page.error();
-  const int fds[] = {spare->segment.fd(), control_page->get(), service.description.fd.get(), context.board_fd};
+  const int fds[] = {spare->segment.fd(), control_page->get(), service.description.fd.get(), seat_->board_fd()};
   answer.offer.stamps = read_stamps(context.clock);  // last, so that the client's stamps nest it closely
-  if (send_message(socket_.get(), answer, std::span(fds).first(context.board_fd >= 0 ? 4 : 3)) != 0) {
+  if (send_message(socket_.get(), answer, fds) != 0) {
     end();
     return {};
   }
+  context.control.expect_more();
 
   rpc::Agreement agreement;
   agreement.out = shapes(ring_sizes(context.limits), answer.first_of_server);
@@ -184,17 +189,20 @@ Result<void> ServerHandshake::confirm(const Packet& packet) {
   state->socket = std::move(socket_);
   state->peer = std::move(peer_.pidfd);
   state->link = agreement.link_id;
-  state->endpoint = service.context.endpoint;
+  state->endpoint = seat_->endpoint();
   state->peer_name = "a client of " + service.url + ", " + name_of(peer_) + ",";
   state->count = service.links;
-  state->attach(service.context.inbox);
+  state->seat = seat_;
+  state->attach(seat_->inbox());
   parts_->state = state;
   auto wire = std::make_unique<ShmWire>(*std::move(parts_));
-  if (auto watched = LinkWatch::begin(service.context.control, state); !watched) {
-    acceptor_.log_refusal(watched.error());  // the wire says goodbye
-    return {};
-  }
-  service.context.inbox.link_up(service.context.endpoint, std::move(wire));
+  if (seat_->is_of(service.context.control)) {
+    if (auto watched = wire->watch(service.context.control); !watched) {
+      acceptor_.log_refusal(watched.error());  // the wire says goodbye
+      return {};
+    }
+  }  // else by the dispatcher that takes it, in its own control plane; what comes before then waits in the socket
+  seat_->link_up(std::move(wire));
   return {};
 }
 

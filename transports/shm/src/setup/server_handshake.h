@@ -8,6 +8,7 @@
 // Threads  the control plane's.
 #pragma once
 
+#include <chrono>
 #include <memory>
 #include <optional>
 #include <string>
@@ -16,6 +17,7 @@
 #include "message_socket.h"
 #include "spare_segments.h"
 #include "taut/rpc/control_plane.h"
+#include "taut/rpc/seats.h"
 
 namespace taut::shm {
 
@@ -32,6 +34,7 @@ class ServerHandshake final : public rpc::ControlPlane::Source {
   void refuse(const Error& error) noexcept;
   // Nothing is watched any more; the owner may let go of it.
   void end() noexcept;
+  [[nodiscard]] std::chrono::steady_clock::time_point begun_at() const noexcept { return begun_at_; }
 
  private:
   void on_ready(int fd, std::uint32_t events) override;
@@ -43,8 +46,10 @@ class ServerHandshake final : public rpc::ControlPlane::Source {
 
   ShmAcceptor& acceptor_;
   memory::Descriptor socket_;
+  const std::chrono::steady_clock::time_point begun_at_ = std::chrono::steady_clock::now();
   // From the hello on.
   Peer peer_;
+  std::shared_ptr<rpc::Seat> seat_;  // the dispatcher that the link is dealt to
   std::optional<WireParts> parts_;
   bool ended_ = false;
 };

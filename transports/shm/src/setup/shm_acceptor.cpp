@@ -18,6 +18,9 @@ using SteadyClock = std::chrono::steady_clock;
 
 // Connections accepted per turn; the rest waits for the next one.
 constexpr int kAcceptsPerTurn = 16;
+// In a storm of connections others wait in the socket's queue until a handshake is over; but nobody keeps them waiting
+// for longer than this by being slow.
+constexpr auto kPatienceWithTheOldest = std::chrono::milliseconds(100);
 // How long nothing is accepted when there is no descriptor even to refuse.
 constexpr auto kShortagePause = std::chrono::milliseconds(100);
 constexpr unsigned kLogLinesPerSecond = 10;
@@ -52,7 +55,7 @@ Result<std::unique_ptr<rpc::Acceptor>> ShmAcceptor::listen(const rpc::Url& url, 
                      *std::move(users),
                      std::make_shared<memory::ControlPage>(*std::move(control_page)),
                      *std::move(description),
-                     std::make_shared<std::uint32_t>(0)};
+                     std::make_shared<std::atomic<std::uint32_t>>(0)};
   auto spares = std::make_unique<SpareSegments>(parts.context.control, url.rest, ring_sizes(parts.context.limits),
                                                 parts.context.limits.arena_bytes, options.spare_segments);
   if (auto filled = spares->fill(); !filled) return filled.error();
@@ -80,6 +83,7 @@ ShmAcceptor::~ShmAcceptor() {
 
 void ShmAcceptor::on_ready(int, std::uint32_t) {
   for (int i = 0; i < kAcceptsPerTurn; ++i) {
+    if (!has_room_for_a_handshake()) return;
     Descriptor socket(accept4(name_.socket(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK));
     if (socket) {
       begin_handshake(std::move(socket));
@@ -91,8 +95,30 @@ void ShmAcceptor::on_ready(int, std::uint32_t) {
   }
 }
 
+bool ShmAcceptor::has_room_for_a_handshake() {
+  if (handshakes_.size() < parts_.options.half_open_max) return true;
+  ServerHandshake& oldest = *handshakes_.front();
+  const auto patience_ends = oldest.begun_at() + kPatienceWithTheOldest;
+  if (SteadyClock::now() < patience_ends) {
+    pause_until(patience_ends);
+    return false;
+  }
+  oldest.refuse(make_error(Code::unavailable, 0, {}, "%s has %u handshakes open and dropped this one, the oldest",
+                           parts_.url.c_str(), parts_.options.half_open_max));
+  finished(oldest);
+  return true;
+}
+
+// A socket that stays ready and is not served would keep the poll spinning.
+void ShmAcceptor::pause_until(SteadyClock::time_point when) {
+  if (!paused_) parts_.context.control.remove(name_.socket());
+  paused_ = true;
+  parts_.context.control.call_at(when, *this);
+}
+
 void ShmAcceptor::on_time() {
   if (!reserve_) reserve_ = open_reserve();
+  paused_ = false;
   if (auto added = parts_.context.control.add(name_.socket(), EPOLLIN, *this); !added) {
     parts_.context.inbox.log(Severity::error,
                              parts_.url + " accepts no more links: " + std::string(added.error().what()));
@@ -100,12 +126,6 @@ void ShmAcceptor::on_time() {
 }
 
 void ShmAcceptor::begin_handshake(Descriptor socket) {
-  if (handshakes_.size() >= parts_.options.half_open_max) {
-    handshakes_.front()->refuse(make_error(Code::unavailable, 0, {},
-                                           "%s has %u handshakes open and dropped this one, the oldest",
-                                           parts_.url.c_str(), parts_.options.half_open_max));
-    finished(*handshakes_.front());
-  }
   auto handshake = std::make_unique<ServerHandshake>(*this, std::move(socket));
   if (auto begun = handshake->begin(); !begun) return handshake->refuse(begun.error());
   handshakes_.push_back(handshake.get());
@@ -123,15 +143,14 @@ bool ShmAcceptor::refuse_for_want_of_descriptors() {
   reserve_ = open_reserve();
   log_refusal(error);
   if (refused && reserve_) return true;
-  // A socket that stays ready and cannot be served would keep the poll spinning.
-  parts_.context.control.remove(name_.socket());
-  parts_.context.control.call_at(SteadyClock::now() + kShortagePause, *this);
+  pause_until(SteadyClock::now() + kShortagePause);
   return false;
 }
 
 void ShmAcceptor::finished(ServerHandshake& handshake) noexcept {
   handshake.end();
   std::erase(handshakes_, &handshake);
+  if (paused_ && reserve_) parts_.context.control.call_at(SteadyClock::now(), *this);
   parts_.context.control.dismiss(handshake);
 }
 

@@ -3,6 +3,7 @@
 // Threads  the control plane's.
 #pragma once
 
+#include <atomic>
 #include <chrono>
 #include <memory>
 #include <string>
@@ -28,7 +29,7 @@ struct ServiceParts {
   Users users;
   std::shared_ptr<memory::ControlPage> control_page;
   DescriptionFile description;
-  std::shared_ptr<std::uint32_t> links;  // that are up; counted in the control plane
+  std::shared_ptr<std::atomic<std::uint32_t>> links;  // that are up
 };
 
 class ShmAcceptor final : public rpc::Acceptor, private rpc::ControlPlane::Source {
@@ -37,6 +38,7 @@ class ShmAcceptor final : public rpc::Acceptor, private rpc::ControlPlane::Sourc
                                                        const TransportOptions& options);
   ~ShmAcceptor() override;
   [[nodiscard]] const std::string& url() const noexcept override { return parts_.url; }
+  [[nodiscard]] bool deals() const noexcept override { return true; }
 
   // For its handshakes.
   [[nodiscard]] ServiceParts& parts() noexcept { return parts_; }
@@ -48,6 +50,9 @@ class ShmAcceptor final : public rpc::Acceptor, private rpc::ControlPlane::Sourc
   ShmAcceptor(ServiceName name, ServiceParts parts, std::unique_ptr<SpareSegments> spares, memory::Descriptor reserve);
   void on_ready(int fd, std::uint32_t events) override;
   void on_time() override;
+  // Drops the oldest handshake if it has had its time. False: the next one has to wait.
+  bool has_room_for_a_handshake();
+  void pause_until(std::chrono::steady_clock::time_point when);
   void begin_handshake(memory::Descriptor socket);
   // No descriptor is left for a connection. False: not even to refuse it.
   bool refuse_for_want_of_descriptors();
@@ -58,6 +63,7 @@ class ShmAcceptor final : public rpc::Acceptor, private rpc::ControlPlane::Sourc
   // Given up to accept and refuse what could otherwise neither be accepted nor got rid of.
   memory::Descriptor reserve_;
   std::vector<ServerHandshake*> handshakes_;  // oldest first; the control plane owns them
+  bool paused_ = false;                       // nothing is accepted until on_time()
   std::chrono::steady_clock::time_point log_window_{};
   unsigned log_lines_ = 0;
 };

@@ -64,6 +64,7 @@ Result<void> ShmConnector::begin() {
   if (refused != 0) return why_unheard(refused);
   if (auto added = context_.control.add(socket_.get(), EPOLLIN, *this); !added) return added;
   context_.control.call_at(std::chrono::steady_clock::now() + options_.handshake_timeout, *this);
+  context_.control.expect_more();
   return {};
 }
 
@@ -201,7 +202,7 @@ Result<void> ShmConnector::link_up() {
   parts_->state = state;
   auto wire = std::make_unique<ShmWire>(*std::move(parts_));
   parts_.reset();
-  if (auto watched = LinkWatch::begin(context_.control, state); !watched) return watched;  // the wire says goodbye
+  if (auto watched = wire->watch(context_.control); !watched) return watched;  // the wire says goodbye
   context_.inbox.link_up(context_.endpoint, std::move(wire));
   return {};
 }

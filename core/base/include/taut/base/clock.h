@@ -24,7 +24,7 @@ enum class ClockSource : std::uint8_t { monotonic = 0, tsc = 1, manual = 2 };
 class Clock {
  public:
   // The time stamp counter where the processor says that it is invariant, else CLOCK_MONOTONIC.
-  // Spins for a millisecond to learn the counter's rate.
+  // The first use in a process spins for 0.2 ms to learn the counter's rate.
   static Clock system() noexcept;
   // CLOCK_MONOTONIC whatever the processor can do: for peers that cannot compare counters.
   static Clock monotonic() noexcept;

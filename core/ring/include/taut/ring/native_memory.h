@@ -55,6 +55,21 @@ class NativeWriterMemory {
   const SharedWord* released_;
 };
 
+// Where one record's head will appear, for who only wants to know whether it is there.
+class HeadWord {
+ public:
+  explicit HeadWord(const std::byte* head) noexcept : head_(head) {}
+  [[nodiscard]] bool is_set() const noexcept {
+    auto* word = const_cast<u64*>(reinterpret_cast<const u64*>(head_));
+    // Relaxed: who wants the record loads its head again, with acquire.
+    return std::atomic_ref(*word).load(std::memory_order_relaxed) != 0;
+  }
+  void prefetch() const noexcept { __builtin_prefetch(head_); }
+
+ private:
+  const std::byte* head_;
+};
+
 class NativeReaderMemory {
  public:
   NativeReaderMemory(const std::byte* ring, SharedWord* released) noexcept : ring_(ring), released_(released) {}

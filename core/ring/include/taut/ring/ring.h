@@ -281,6 +281,9 @@ class Reader {
   // Whether a record waits; for a reader about to sleep, behind the fence of announce_sleep() (board.h).
   [[nodiscard]] bool waiting() const noexcept { return memory_.load_head(offset(cursor_), Order::relaxed) != 0; }
 
+  // The place of the head that next() will load.
+  [[nodiscard]] u32 next_at() const noexcept { return offset(cursor_); }
+
   [[nodiscard]] bool violated() const noexcept { return bytes_max_ == 0; }
   // For an owner that found a lie which the ring cannot see: there is no next record any more.
   void stop() noexcept { bytes_max_ = 0; }

@@ -53,8 +53,14 @@ class ControlPlane {
   void forget(Source& source) noexcept;
 
   // Handles what is ready, waiting at most `wait` (0: not at all) and at most until the next timer. Returns how many.
-  // One system call when nothing is ready.
+  // One system call when nothing is ready. A few hundred microseconds of work are enough for one poll: the rest stays
+  // ready for the next, so that a storm of connections does not hold up who also has calls to poll.
   int poll(Nanoseconds wait);
+
+  // A source has begun what goes on within microseconds: the steps of a handshake. For the millisecond that follows,
+  // who polls now and then had better do so often.
+  void expect_more() noexcept { expects_more_until_ = std::chrono::steady_clock::now() + std::chrono::milliseconds(1); }
+  [[nodiscard]] bool expects_more() const noexcept { return std::chrono::steady_clock::now() < expects_more_until_; }
 
   // In a child of fork() that has not polled: it shares the descriptors with its parent and must not touch them. A
   // child that polls has taken its parent's place (a server that goes into the background), and its parent must not
@@ -97,6 +103,7 @@ class ControlPlane {
   std::uint32_t serial_ = 0;
   std::unordered_map<int, Watch> watches_;
   std::vector<Timer> timers_;
+  std::chrono::steady_clock::time_point expects_more_until_{};
   std::vector<std::unique_ptr<Source>> adopted_;
   std::vector<std::unique_ptr<Source>> dismissed_;
   bool polling_ = false;

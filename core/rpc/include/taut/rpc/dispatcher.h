@@ -66,7 +66,8 @@ class Signals {
   sigset_t before_;
 };
 
-// A service that is being served. Destroying it stops accepting; links that were made live on.
+// A service that is being served, or a dispatcher's share in it. Destroying it stops accepting, or ends the share;
+// links that were made live on.
 class Listener {
  public:
   Listener(Listener&&) noexcept = default;
@@ -77,11 +78,12 @@ class Listener {
 
  private:
   friend class rpc::Core;
-  Listener(std::weak_ptr<rpc::Core> core, std::uint64_t endpoint, std::string url)
-      : core_(std::move(core)), endpoint_(endpoint), url_(std::move(url)) {}
+  Listener(std::weak_ptr<rpc::Core> core, std::uint64_t endpoint, std::string url, std::shared_ptr<rpc::Seats> seats)
+      : core_(std::move(core)), endpoint_(endpoint), url_(std::move(url)), seats_(std::move(seats)) {}
   std::weak_ptr<rpc::Core> core_;
   std::uint64_t endpoint_;
   std::string url_;
+  std::shared_ptr<rpc::Seats> seats_;
 };
 
 namespace rpc {
@@ -141,6 +143,18 @@ class Dispatcher {
     return serve_all(url, list);
   }
   Result<Listener> serve_all(std::string_view url, std::span<Service* const> services);
+
+  // Shares a listener of another dispatcher: each of its links is dealt to the dispatcher that has the fewest, and is
+  // served on that one's thread. The services are the listener's in its order, an object for each dispatcher unless its
+  // thread_safe() says that one will do. Before this dispatcher runs, or on its thread; `listener` stays where it is
+  // during the call. The dispatcher of `listener` accepts for all: when it goes, the name goes.
+  template <class... Services>
+  requires(std::is_base_of_v<Service, Services>&&...) Result<Listener> share(const Listener& listener,
+                                                                             Services&... services) {
+    Service* list[] = {&services...};
+    return share_all(listener, list);
+  }
+  Result<Listener> share_all(const Listener& listener, std::span<Service* const> services);
 
   // Waits up to the URL's `connect_timeout` (1 s) for a server that is starting.
   Result<Link> connect(std::string_view url, LinkOptions options = {});

@@ -48,6 +48,8 @@ class Service {
  public:
   virtual ~Service() = default;
   [[nodiscard]] virtual const rpc::ServiceDescription& description() const noexcept = 0;
+  // May its methods run on several threads at once? Then dispatchers that share a listener may share the object too.
+  [[nodiscard]] virtual bool thread_safe() const noexcept { return false; }
 
  protected:
   Service() = default;

@@ -29,6 +29,8 @@
 
 namespace taut::rpc {
 
+class Seats;
+
 // How larger records of the peer are read. Small ones (<= 256 bytes) are always copied before they are checked.
 enum class Check : std::uint8_t {
   in_place = 0,  // guards against bugs of the peer
@@ -108,6 +110,10 @@ class Wire {
   // For transports whose rings are not shared: moves records from and to the peer; returns how many. Once a turn.
   [[nodiscard]] virtual bool needs_pump() const noexcept { return false; }
   virtual int pump(Ticks /*now*/) noexcept { return 0; }
+  // The link was dealt to a dispatcher whose control plane is not the listener's: nothing watches its descriptors until
+  // the dispatcher says where. Once, inside ControlPlane::perform().
+  [[nodiscard]] virtual bool unwatched() const noexcept { return false; }
+  virtual Result<void> watch(ControlPlane& /*control*/) { return {}; }
   // Says goodbye and lets go of descriptors. The memory stays until the Wire is destroyed.
   virtual void close() noexcept = 0;
 };
@@ -133,6 +139,7 @@ struct ListenContext {
   std::vector<const ServiceDescription*> services;  // for tools that ask for the schema
   LinkOptions limits;                               // what the server allows at most
   Clock clock;
+  std::shared_ptr<Seats> seats = {};  // where a transport that deals takes endpoint, inbox and board of each link from
 };
 struct ConnectContext {
   std::uint64_t endpoint;
@@ -148,6 +155,8 @@ class Acceptor {
  public:
   virtual ~Acceptor() = default;
   [[nodiscard]] virtual const std::string& url() const noexcept = 0;
+  // Are links dealt to all dispatchers that share the listener? Else all go to the one that the ListenContext names.
+  [[nodiscard]] virtual bool deals() const noexcept { return false; }
 };
 
 // Makes one link at a time: attempt() ends in link_up() or connect_failed().
