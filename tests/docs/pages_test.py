@@ -6,6 +6,7 @@
 - Every relative link of README.md, CHANGELOG.md and docs/ leads to a file or folder, and its #part to a heading.
 - Every path in backticks, as core/ring or ring.h or taut/taut.h, is a file or folder of the tree, or the end of one.
 - Every test in backticks, as Suite.Name, is a test.
+- A block behind <!-- from: PAGE --> stands in that page, which tests its code.
 - Every decision is numbered once.
 - Every row of docs/threat-model.md's tables names a test, and the tests that it names are there.
 - README.md's table of URL options and options.cpp name the same options.
@@ -71,6 +72,12 @@ def lists_of_tests(root):
     return "\n".join(path.read_text() for path in (root / "tests").rglob("CMakeLists.txt"))
 
 
+def wrong_excerpts(root, text):
+    for source, block in re.findall(r"^<!-- from: (\S+) -->\n```\w*\n(.*?)^```", text, re.M | re.S):
+        if block not in (root / source).read_text():
+            yield f"{source} does not hold the block that begins with: {block.splitlines()[0]}"
+
+
 def tests_of(root):
     """The names of each suite."""
     suites = {}
@@ -128,7 +135,8 @@ def main():
     wrong = [*wrong_options(root), *wrong_threats(root, suites)]
     for page in pages:
         text = page.read_text()
-        found = (*wrong_links(page, text), *wrong_paths(text, files), *wrong_tests(text, suites))
+        found = (*wrong_links(page, text), *wrong_paths(text, files), *wrong_tests(text, suites),
+                 *wrong_excerpts(root, text))
         wrong += [f"{page.relative_to(root)}: {what}" for what in found]
     numbers = [path.name[:4] for path in (root / "docs/decisions").glob("*.md")]
     wrong += [f"docs/decisions: {number} is there twice" for number in sorted(set(numbers)) if numbers.count(number) > 1]

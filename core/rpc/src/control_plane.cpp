@@ -142,7 +142,7 @@ int ControlPlane::wait_for_events(epoll_event* events, int count, Nanoseconds wa
   timeout.tv_sec = static_cast<time_t>(wait.count() / 1'000'000'000);
   timeout.tv_nsec = static_cast<long>(wait.count() % 1'000'000'000);
   int ready = epoll_pwait2(epoll_, events, count, wait == kForEver ? nullptr : &timeout, nullptr);
-  if (ready < 0 && errno == ENOSYS) {  // before Linux 5.11
+  if (ready < 0 && (errno == ENOSYS || errno == EPERM)) {  // before Linux 5.11, or a seccomp profile from then
     const auto milliseconds =
         std::chrono::ceil<std::chrono::milliseconds>(std::min(wait, Nanoseconds{std::chrono::hours(1)}));
     ready = epoll_wait(epoll_, events, count, static_cast<int>(milliseconds.count()));
