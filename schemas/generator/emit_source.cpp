@@ -190,6 +190,7 @@ using taut::stubs::TableShape;
       if (method.oneway) print_("     .oneway = true,\n");
       if (method.idempotent) print_("     .idempotent = true,\n");
       if (method.urgent) print_("     .urgent = true,\n");
+      if (method.needed) print_("     .needed = true,\n");
       print_("     .request_bound = $,\n", message_bound(model_, request));
       print_("     .reply_bound = $,\n", method.oneway ? 0 : message_bound(model_, reply));
       if (method.timeout_ns != 0) print_("     .timeout_ns = $,\n", method.timeout_ns);

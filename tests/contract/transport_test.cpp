@@ -125,7 +125,7 @@ TEST_P(Transport, a_service_that_the_server_does_not_have_is_an_unknown_method) 
 // Another version of the schema: the ids decide, not the fingerprint. And bytes that are no message.
 TEST_P(Transport, another_schema_calls_by_id_and_bad_bytes_are_refused_unread) {
   static constexpr rpc::MethodDescription kMethods[] = {
-      {.name = "Put", .id = 1, .request_bound = 0, .reply_bound = 0, .request = "desk.Order", .reply = "desk.Ack"},
+      {.name = "Place", .id = 1, .request_bound = 0, .reply_bound = 0, .request = "desk.Order", .reply = "desk.Ack"},
       {.name = "New", .id = 77, .request_bound = 0, .reply_bound = 0, .request = "desk.Order", .reply = "desk.Ack"}};
   static constexpr rpc::ServiceDescription kService{
       .name = "desk.Orders", .fingerprint = 1, .methods = kMethods, .schema = {}};

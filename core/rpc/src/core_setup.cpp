@@ -111,6 +111,10 @@ Result<Listener> Core::serve(std::string_view text, std::span<Service* const> se
   if (!url) return url.error();
   auto limits = read_options(*url, LinkOptions{});
   if (!limits) return limits.error();
+  if (limits->schema_exact) {
+    return make_error(Code::invalid_argument, 0, "write it in the URL of the client that asks for it",
+                      "schema=exact in %s: a server takes every client whose methods fit", url->name().c_str());
+  }
   Transport* transport = transport_of(*url);
   if (transport == nullptr) return unknown_scheme(*url, transports_);
   if (auto ready = be_ready(); !ready) return ready.error();

@@ -1,6 +1,9 @@
 // The set-up side of a link: bindings, connecting, reconnecting. May allocate.
+#include <algorithm>
+
 #include "core.h"
 #include "link_state.h"
+#include "schema_fit.h"
 
 namespace taut::rpc {
 namespace {
@@ -53,10 +56,23 @@ Binding& LinkState::bind(const ServiceDescription& service) {
   return *bindings_.back();
 }
 
-// Finds the peer's index of each method by the service's name and the method's id.
+Result<void> LinkState::fits(const ServiceDescription& service) const {
+  if (end_ == nullptr) {
+    return make_error(Code::unavailable, 0, "ask when the link is up", "%s has no server at present", url_.c_str());
+  }
+  if (auto refused = misfit(service, end_->wire().agreement().peer_methods, options_.schema_exact, url_)) {
+    return *refused;
+  }
+  return {};
+}
+
+// Finds the peer's index of each method by the service's name and the method's id. Of a service that does not fit,
+// none has one: a call would run another method than its caller means.
 void LinkState::fill(Binding& binding) const {
   const ServiceEntry* peer =
       end_ == nullptr ? nullptr : end_->wire().agreement().peer_methods.find(binding.service.name);
+  const Result<void> fit = end_ == nullptr ? Result<void>{} : fits(binding.service);
+  if (!fit) turn_->log(Severity::warning, "no call is sent to " + std::string(fit.error().what()));
   for (std::size_t i = 0; i < binding.methods.size(); ++i) {
     const MethodDescription& method = binding.service.methods[i];
     BoundMethod& bound = binding.methods[i];
@@ -67,11 +83,26 @@ void LinkState::fill(Binding& binding) const {
     bound.budget = timeout >= kPracticallyForever ? ring::kBudgetNone
                    : steps >= ring::kBudgetLonger ? ring::kBudgetLonger
                                                   : static_cast<ring::u32>(steps);
-    bound.index = BoundMethod::kMissing;
-    for (std::size_t k = 0; peer != nullptr && k < peer->methods.size(); ++k) {
+    bound.index = fit ? BoundMethod::kMissing : BoundMethod::kMisfit;
+    for (std::size_t k = 0; fit && peer != nullptr && k < peer->methods.size(); ++k) {
       if (peer->methods[k].id == method.id) bound.index = static_cast<ring::u16>(peer->first_index + k);
     }
   }
+}
+
+Status LinkState::no_such_call(Why why, const BoundMethod& method) const noexcept {
+  const auto holds = [&](const auto& binding) {
+    return &method >= binding->methods.data() && &method < binding->methods.data() + binding->methods.size();
+  };
+  const Binding& binding = **std::find_if(bindings_.begin(), bindings_.end(), holds);
+  const MethodTable none;  // the server may have gone between claim and call
+  const MethodTable& server = end_ != nullptr ? end_->wire().agreement().peer_methods : none;
+  if (why == Why::schema_mismatch) {
+    const auto refused = misfit(binding.service, server, options_.schema_exact, url_);
+    return {Code::failed_precondition, Ran::no, why, refused ? refused->what() : "the schemas did not fit"};
+  }
+  const auto index = static_cast<std::size_t>(&method - binding.methods.data());
+  return {Code::unimplemented, Ran::no, why, missing_text(binding.service, binding.service.methods[index], server)};
 }
 
 void LinkState::connected(LinkEnd& end) {
@@ -130,6 +161,7 @@ Link::~Link() {
 }
 
 bool Link::up() const noexcept { return state_->end() != nullptr; }
+Result<void> Link::fits(const rpc::ServiceDescription& service) const { return state_->fits(service); }
 void Link::on_link(std::function<void(bool up)> f) { state_->on_link = std::move(f); }
 int Link::poll() noexcept { return state_->core()->poll(rpc::Dispatcher::kPollDefault); }
 void Link::adopt_thread() noexcept { state_->core()->adopt_thread(); }

@@ -30,8 +30,6 @@ Explained explain(Why why) noexcept {
       return {Code::unavailable, "the link has no server at present and reconnects by itself"};
     case Why::halted:
       return {Code::unavailable, "the service is halted"};
-    case Why::unknown_method:
-      return {Code::unimplemented, "the server's method table does not hold this method"};
     case Why::open_claim:
       return {Code::failed_precondition, "another claim of this lane is open: send it or let it go first"};
     case Why::inside_handler:
@@ -62,8 +60,8 @@ CallRoom LinkState::claim(const BoundMethod& method, u32 payload_bytes) noexcept
     return {nullptr, 0, Why::not_connected};
   if (core_->forked()) [[unlikely]]
     return {nullptr, 0, Why::forked};
-  if (method.index == BoundMethod::kMissing) [[unlikely]]
-    return {nullptr, 0, Why::unknown_method};
+  if (method.index >= BoundMethod::kMisfit) [[unlikely]]
+    return {nullptr, 0, method.index == BoundMethod::kMissing ? Why::unknown_method : Why::schema_mismatch};
   return end_->claim_request(method.lane, payload_bytes);
 }
 
@@ -94,7 +92,8 @@ LinkState::Sent LinkState::commit(const BoundMethod& method, CallRoom room, u32 
   return {row, row == nullptr ? Why::calls_in_flight : Why::none};
 }
 
-Status LinkState::refusal(Why why) const noexcept {
+Status LinkState::refusal(Why why, const BoundMethod& method) const noexcept {
+  if (why == Why::unknown_method || why == Why::schema_mismatch) return no_such_call(why, method);
   if (why == Why::wrong_thread)
     return {Code::failed_precondition, Ran::no, why, "a call was " + core_->wrong_thread_text()};
   const Explained explained = explain(why);
@@ -109,13 +108,13 @@ void LinkState::count_refusal(Why why) noexcept {
 Callback& LinkState::send(const BoundMethod& method, CallRoom room, u32 payload_bytes, Nanoseconds timeout) noexcept {
   const Sent sent = commit(method, room, payload_bytes, timeout);
   if (sent.row == nullptr) [[unlikely]]
-    return finish_later(sent.refused);
+    return finish_later(sent.refused, method);
   end_->sent();
   return sent.row->callback;
 }
 
 // The call was not sent: its callback runs in the next turn.
-[[gnu::cold, gnu::noinline]] Callback& LinkState::finish_later(Why refused) noexcept {
+[[gnu::cold, gnu::noinline]] Callback& LinkState::finish_later(Why refused, const BoundMethod& method) noexcept {
   if (refused == Why::wrong_thread) {
     // The list of ended calls belongs to another thread, and so would the callback: it is destroyed without being run.
     turn_->log(Severity::error, "a call was " + core_->wrong_thread_text() + ". Its callback does not run");
@@ -124,17 +123,17 @@ Callback& LinkState::send(const BoundMethod& method, CallRoom room, u32 payload_
     return nobody;
   }
   count_refusal(refused);
-  turn_->finished.push_back({Callback{}, refusal(refused)});
+  turn_->finished.push_back({Callback{}, refusal(refused, method)});
   return turn_->finished.back().callback;
 }
 
 Status LinkState::wait(const BoundMethod& method, CallRoom room, u32 payload_bytes, Nanoseconds timeout,
                        AnswerBuffer& buffer) noexcept {
   if (room.refused == Why::wrong_thread) [[unlikely]]
-    return refusal(Why::wrong_thread);
+    return refusal(Why::wrong_thread, method);
   if (turn_->calling_user || turn_->waiting) [[unlikely]] {
     if (room.payload != nullptr) drop(method, room.payload);
-    return refusal(Why::inside_handler);
+    return refusal(Why::inside_handler, method);
   }
   const Sent sent = commit(method, room, payload_bytes, timeout);
   if (sent.row == nullptr) [[unlikely]] {
@@ -142,7 +141,7 @@ Status LinkState::wait(const BoundMethod& method, CallRoom room, u32 payload_byt
     // A client that only waits has no other turn in which its link could come back.
     const bool no_link = sent.refused == Why::not_connected || sent.refused == Why::peer_violation;
     if (no_link && core_->on_owner()) core_->control_turn(Nanoseconds{0});
-    return refusal(sent.refused);
+    return refusal(sent.refused, method);
   }
   end_->ring_if_asleep();
   return wait_for(sent.row->call, sent.row->deadline, buffer);

@@ -25,6 +25,7 @@ class LinkState final : public ControlPlane::Source {
   ~LinkState() override;
 
   Binding& bind(const ServiceDescription& service);
+  [[nodiscard]] Result<void> fits(const ServiceDescription& service) const;
   [[nodiscard]] CallRoom claim(const BoundMethod& method, std::uint32_t payload_bytes) noexcept;
   void drop(const BoundMethod& method, const std::byte* payload) noexcept;
   [[nodiscard]] Callback& send(const BoundMethod& method, CallRoom room, std::uint32_t payload_bytes,
@@ -59,8 +60,10 @@ class LinkState final : public ControlPlane::Source {
     Why refused = Why::none;
   };
   Sent commit(const BoundMethod& method, CallRoom room, std::uint32_t payload_bytes, Nanoseconds timeout) noexcept;
-  Callback& finish_later(Why refused) noexcept;
-  [[nodiscard]] Status refusal(Why why) const noexcept;
+  Callback& finish_later(Why refused, const BoundMethod& method) noexcept;
+  [[nodiscard]] Status refusal(Why why, const BoundMethod& method) const noexcept;
+  // Of a method that the server lacks, or a service that does not fit: the sentence names both sides.
+  [[nodiscard]] Status no_such_call(Why why, const BoundMethod& method) const noexcept;
   void count_refusal(Why why) noexcept;
   void fill(Binding& binding) const;
   void stop_connecting();

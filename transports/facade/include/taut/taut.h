@@ -25,6 +25,12 @@ class Dispatcher : public rpc::Dispatcher {
 // A link with a dispatcher of its own, for programs that only call. Waits up to the URL's `connect_timeout` (1 s) for a
 // server that is starting. Belongs to the thread that uses it first.
 Result<Link> connect(std::string_view url, LinkOptions options = {});
+// For a link that will call these services, as connect<greeter::Greeter>(url): refused when the schema of one does not
+// fit the server's, in a sentence that names the method. Without them the refusal meets the first call.
+template <class... Services>
+requires(sizeof...(Services) != 0) Result<Link> connect(std::string_view url, LinkOptions options = {}) {
+  return rpc::that_fits<Services...>(connect(url, options));
+}
 
 // Says on stderr what failed and what to do, and returns an exit code for main(): 1, or 3 not found, 4 timeout,
 // 5 peer gone, 7 not permitted.

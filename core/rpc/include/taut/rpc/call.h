@@ -16,6 +16,7 @@
 #include <vector>
 
 #include "taut/base/clock.h"
+#include "taut/base/result.h"
 #include "taut/base/status.h"
 #include "taut/ring/lane.h"
 
@@ -140,7 +141,8 @@ class Callback {
 // One method of a service as its peer knows it, ready for the running path.
 struct BoundMethod {
   static constexpr std::uint16_t kMissing = 0xffff;
-  std::uint16_t index = kMissing;  // in the peer's method table
+  static constexpr std::uint16_t kMisfit = 0xfffe;  // the service's schemas contradict each other: nothing is sent
+  std::uint16_t index = kMissing;                   // in the peer's method table
   ring::Lane lane = ring::Lane::normal;
   std::uint32_t budget = 0;   // the default timeout in steps of 16 ns
   Ticks timeout = ~Ticks{0};  // the same in ticks
@@ -250,6 +252,9 @@ class Link {
 
   // Is there a server at present? Calls made while there is none end with `unavailable`, ran: no.
   [[nodiscard]] bool up() const noexcept;
+  // Do this client's and the server's schema of a service work together, as `fits(greeter::Greeter::description())`?
+  // The error says which method stands in the way; calls of such a service end with `schema_mismatch`, ran: no.
+  [[nodiscard]] Result<void> fits(const rpc::ServiceDescription& service) const;
   // `f(bool up)` runs on the polling thread whenever the server went or came back.
   void on_link(std::function<void(bool up)> f);
   // Polls the link's dispatcher: runs callbacks, reconnects. Returns the units of work done.

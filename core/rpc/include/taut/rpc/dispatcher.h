@@ -123,6 +123,15 @@ class Posted {
   alignas(16) std::byte state_[kBytes];
 };
 
+// The link, unless a service does not fit it.
+template <class... Services>
+Result<Link> that_fits(Result<Link> link) {
+  Result<void> fit;
+  if (link) (void)((fit = link->fits(Services::description())) && ...);
+  if (!fit) return fit.error();
+  return link;
+}
+
 class Dispatcher {
  public:
   static constexpr int kPollDefault = 64;
@@ -144,6 +153,12 @@ class Dispatcher {
 
   // Waits up to the URL's `connect_timeout` (1 s) for a server that is starting.
   Result<Link> connect(std::string_view url, LinkOptions options = {});
+  // For a link that will call these services, as connect<greeter::Greeter>(url): refused when the schema of one does
+  // not fit the server's, in a sentence that names the method. Without them the refusal meets the first call.
+  template <class... Services>
+  requires(sizeof...(Services) != 0) Result<Link> connect(std::string_view url, LinkOptions options = {}) {
+    return rpc::that_fits<Services...>(connect(url, options));
+  }
 
   // At most `units` records, posts and answers; returns how many. Never waits.
   int poll(int units = kPollDefault) noexcept;

@@ -24,6 +24,7 @@ struct MethodDescription {
   bool oneway = false;          // no answer
   bool idempotent = false;      // may be run twice
   bool urgent = false;          // travels on the urgent lane
+  bool needed = false;          // a client refuses a server that lacks it
   std::uint32_t request_bound;  // most payload bytes of a request by the schema's caps; 0: the schema sets no bound
   std::uint32_t reply_bound;    // likewise of a reply
   std::int64_t timeout_ns = 0;  // default timeout of a call; 0: the link's
