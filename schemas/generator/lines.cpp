@@ -63,6 +63,16 @@ int Lines::of(const std::string& file, std::string_view owner, std::string_view 
   return at == 0 ? 0 : all[at].line;
 }
 
+int Lines::of_value(const std::string& file, std::string_view owner, std::string_view value) {
+  const auto& all = tokens(file);
+  const std::size_t first = body(all, owner);
+  for (std::size_t i = first; first != 0 && i < all.size() && all[i].text != "}"; ++i) {
+    const bool begins = all[i - 1].text == "{" || all[i - 1].text == ",";
+    if (begins && all[i].text == value) return all[i].line;
+  }
+  return 0;
+}
+
 int Lines::line_of_owner(const std::vector<Token>& all, std::string_view owner, std::size_t body) {
   while (body != 0 && all[body - 1].text != owner) --body;
   return body == 0 ? 0 : all[body - 1].line;

@@ -14,6 +14,8 @@ class Lines {
  public:
   // The line of `table Owner` (or struct, enum, union), or of `member :` inside it. 0 when it is not found.
   int of(const std::string& file, std::string_view owner, std::string_view member);
+  // The line of `value ,` or `value =` inside `enum Owner`, or of a union's member. 0 when it is not found.
+  int of_value(const std::string& file, std::string_view owner, std::string_view value);
   // The word behind `member : type =`; empty when there is none.
   std::string default_of(const std::string& file, std::string_view owner, std::string_view member);
   // Sets the line of the service and of each method. Methods may wrongly share a name, so they are found in their order

@@ -168,7 +168,14 @@ Model read_model(const reflection::Schema& schema, const std::string& own_file) 
     result.own = is_own(from->declaration_file());
     result.where.file = path_of(from->declaration_file(), own_file);
     result.where.line = lines.of(result.where.file, last_name(result.name), "");
-    for (const auto* value : *from->values()) result.values.push_back({value->name()->str(), value->value()});
+    for (const auto* from_value : *from->values()) {
+      EnumValue value{from_value->name()->str(), from_value->value(), -1, result.where};
+      const auto* type = from_value->union_type();
+      if (type != nullptr && type->base_type() == reflection::Obj) value.object = type->index();
+      if (const int line = lines.of_value(result.where.file, last_name(result.name), value.name); line != 0)
+        value.where.line = line;
+      result.values.push_back(std::move(value));
+    }
     model.enums.push_back(std::move(result));
   }
 

@@ -23,6 +23,8 @@ struct Where {
 struct EnumValue {
   std::string name;
   std::int64_t value;
+  int object = -1;  // of a union's member: its table
+  Where where;
 };
 
 struct Enum {

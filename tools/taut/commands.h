@@ -31,6 +31,15 @@ struct CallOptions {
 };
 int call(const CallOptions& options);
 
+struct CheckOptions {
+  std::string schema;   // the new one
+  std::string against;  // the old one
+  std::vector<std::string> includes;
+  bool strict = false;  // warnings count
+  bool json = false;
+};
+int check(const CheckOptions& options);
+
 struct VersionOptions {
   bool json = false;
 };

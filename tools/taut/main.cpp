@@ -47,7 +47,8 @@ int run(int argc, char** argv) {
                          "  taut demo                              two processes, a million calls, and the floor\n"
                          "  taut ls                                the services of this host\n"
                          "  taut call calculator Calculator/Add 1 2\n"
-                         "  taut call greeter Greeter/SayHello -d '{\"name\": \"World\"}'\n\n") +
+                         "  taut call greeter Greeter/SayHello -d '{\"name\": \"World\"}'\n"
+                         "  taut check desk.fbs --against shm://desk\n\n") +
              kExitCodes);
   app.require_subcommand(1);
   app.fallthrough();
@@ -87,6 +88,24 @@ int run(int argc, char** argv) {
   call_command->footer("\nValues that begin with '-' go behind '--': taut call calculator Calculator/Add -- -1 2\n\n" +
                        std::string(kExitCodes));
 
+  CheckOptions check_options;
+  auto* check_command = app.add_subcommand("check", "Says which peers a changed schema breaks, and why");
+  check_command->add_option("NEW", check_options.schema, "The new schema: FILE.fbs or FILE.bfbs")->required();
+  check_command
+      ->add_option("--against", check_options.against,
+                   "The old one: FILE.fbs, FILE.bfbs, or shm://NAME of a live service")
+      ->type_name("OLD")
+      ->required();
+  check_command
+      ->add_option("-I,--include", check_options.includes, "Where included schemas are, beside their own folder")
+      ->type_name("DIR")
+      ->allow_extra_args(false);
+  check_command->add_flag("--strict", check_options.strict, "Warnings fail the check too");
+  check_command->footer(
+      "\nBreaks old clients: clients of OLD at a server of NEW. Breaks old servers: the reverse. See "
+      "docs/evolution.md.\n\n" +
+      std::string(kExitCodes));
+
   auto* version_command = app.add_subcommand("version", "Says which taut this is");
 
   try {
@@ -110,10 +129,11 @@ int run(int argc, char** argv) {
       return fail(kUsage, "--timeout: '{}' is no time; write a number and ns, us, ms, s or m, such as 500ms", timeout);
   }
   if (data_option->count() != 0) call_options.data = data.starts_with(kAsItStands) ? data.substr(1) : data;
-  demo_options.json = call_options.json = json;
+  demo_options.json = call_options.json = check_options.json = json;
   if (demo_command->parsed()) return demo(demo_options);
   if (ls_command->parsed()) return ls({.json = json});
   if (call_command->parsed()) return call(call_options);
+  if (check_command->parsed()) return check(check_options);
   if (version_command->parsed()) return version({.json = json});
   return kUsage;
 }
