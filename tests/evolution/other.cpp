@@ -1,0 +1,17 @@
+// The version that contradicts: see other/market.fbs.
+#include "peer.h"
+
+namespace {
+
+struct Service final : market::Market::Service {
+  void Ask(const market::Query& query, taut::Reply<market::Count> reply) override {
+    reply.send({.count = query.depth() + 1});
+  }
+};
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  Service service;
+  return evolution::run(argc, argv, service, {{"ask", evolution::asked}});
+}
