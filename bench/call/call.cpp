@@ -1,8 +1,7 @@
 // Question   what does a call of the product cost, beside the floor of the same two processes?
-// One op     an order entry (constant length), a greeting (strings), or an order entry with 63 others in flight:
-// through
-//            generated stubs over shm, default options, time-outs set, every reply computed from all fields and
-//            checked.
+// One op     an order entry (constant length), the same by a client of another schema (both messages go through the
+//            verifier), a greeting (strings), or an order entry with 63 others in flight: through generated stubs over
+//            shm, default options, time-outs set, every reply computed from all fields and checked.
 // Held still both ends pinned; floor and calls interleaved round by round in one pair of processes. A figure is the
 //            median over the rounds of a pair (means of 256 at depth 1, of 16384 in the stream), then over fresh pairs,
 //            since the phase of two spinning loops settles differently in each.
@@ -26,6 +25,7 @@
 
 #include "greeter.taut.h"
 #include "orders.h"
+#include "other_schema.h"
 
 namespace {
 
@@ -90,7 +90,7 @@ int serve(Shared& shared, const Setup& setup) {
 
 class Client {
  public:
-  Client(taut::Link& link, Shared& shared) : orders(link), greeter_{link}, shared_(shared) {
+  Client(taut::Link& link, Shared& shared) : orders(link), other_schema(link), greeter_{link}, shared_(shared) {
     for (int k = 0; k < kBatch; ++k) names_.push_back("client " + std::to_string(k));
   }
   void bounce() {
@@ -109,6 +109,7 @@ class Client {
     }
   }
   bench::OrderClient orders;
+  bench::OtherSchemaClient other_schema;
 
  private:
   greeter::Greeter::Client greeter_;
@@ -123,7 +124,7 @@ double median(std::vector<double> values) {
 }
 
 struct Figures {
-  std::vector<double> floor, order, greeting, rate;
+  std::vector<double> floor, order, other_schema, greeting, rate;
 };
 
 Figures measure(Shared& shared, const Setup& setup) {
@@ -141,6 +142,7 @@ Figures measure(Shared& shared, const Setup& setup) {
       if (round >= kWarmup) to.push_back(ns / per);
     };
     timed(figures.order, kBatch, [&] { client.orders.place(kBatch); });
+    timed(figures.other_schema, kBatch, [&] { client.other_schema.place(kBatch); });
     timed(figures.greeting, kBatch, [&] { client.greet(); });
     timed(figures.rate, static_cast<double>(kStream), [&] { client.orders.stream(kStream, kWindow); });
     client.orders.end_round(false);
@@ -170,7 +172,7 @@ int main(int argc, char** argv) {
     else
       return std::fprintf(stderr, "call_bench: unknown argument %s\n", argv[i]), 2;
   }
-  std::vector<double> floors, orders, greetings, rates;
+  std::vector<double> floors, orders, other_schemas, greetings, rates;
   for (int pair = 0; pair < setup.pairs; ++pair) {
     void* memory =
         mmap(nullptr, sizeof(Shared), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
@@ -185,6 +187,7 @@ int main(int argc, char** argv) {
     const double floor = median(figures.floor);
     floors.push_back(floor);
     orders.push_back(median(figures.order) / floor);
+    other_schemas.push_back(median(figures.other_schema) / floor);
     greetings.push_back(median(figures.greeting) / floor);
     rates.push_back(1e3 / median(figures.rate));
   }
@@ -193,6 +196,7 @@ int main(int argc, char** argv) {
   std::printf("%-34s %8s   %s\n", "", "median", "min..max over pairs");
   print_row("floor", floors, "ns");
   print_row("order entry, p50 / floor", orders, "");
+  print_row("order, another schema, p50 / floor", other_schemas, "");
   print_row("greeting, p50 / floor", greetings, "");
   print_row("order entries, window 64", rates, "M/s");
   return 0;

@@ -3,6 +3,7 @@
 
 #include "greeter.taut.h"
 #include "orders.taut.h"
+#include "orders_next.taut.h"
 
 #ifdef __clang__
 #define COUNTED extern "C" [[gnu::noinline]]
@@ -28,6 +29,10 @@ COUNTED bool check_hello(std::span<const std::byte> message) {
   return taut::stubs::check<greeter::HelloRequest>(message);
 }
 
+// Of a peer with the next schema: comparison cannot say, the verifier does.
+COUNTED bool verify_order(std::span<const std::byte> message) { return taut::stubs::check<desk::Order>(message); }
+COUNTED bool verify_ack(std::span<const std::byte> message) { return taut::stubs::check<desk_next::Ack>(message); }
+
 int main() {
   alignas(64) std::byte room[256];
   int good = 0;
@@ -38,7 +43,12 @@ int main() {
     good += check_ack({room, bytes});
     bytes = write_hello(room, {.name = "World"});
     good += check_hello({room, bytes});
+    bytes = taut::stubs::write_measured<desk_next::Order>(
+        room, {.id = 7, .price = i, .quantity = 5, .side = desk_next::Side::sell});
+    good += verify_order({room, bytes});
+    bytes = taut::stubs::write_measured<desk::Ack>(room, {.id = 4, .desk_id = 5, .open = 3});
+    good += verify_ack({room, bytes});
   }
-  std::printf("%d of 3000 messages passed their check\n", good);
-  return good == 3000 ? 0 : 1;
+  std::printf("%d of 5000 messages passed their check\n", good);
+  return good == 5000 ? 0 : 1;
 }
