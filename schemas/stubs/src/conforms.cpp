@@ -43,14 +43,18 @@ void put_path(Sentence& out, const Path& path, int levels = 4) noexcept {
   if (path.index >= 0) out << "[" << path.index << "]";
 }
 
+// By its width: a copy of `bytes` bytes would be a call for each enum.
 std::int64_t load(const std::byte* at, std::uint32_t bytes, bool is_signed) noexcept {
-  std::uint64_t bits = 0;
-  std::memcpy(&bits, at, bytes);
-  if (is_signed && bytes < 8) {
-    const std::uint32_t unused = 64 - 8 * bytes;
-    return static_cast<std::int64_t>(bits << unused) >> unused;
+  switch (bytes) {
+    case 1:
+      return is_signed ? get<std::int8_t>(at) : get<std::uint8_t>(at);
+    case 2:
+      return is_signed ? get<std::int16_t>(at) : get<std::uint16_t>(at);
+    case 4:
+      return is_signed ? std::int64_t{get<std::int32_t>(at)} : std::int64_t{get<std::uint32_t>(at)};
+    default:
+      return get<std::int64_t>(at);
   }
-  return static_cast<std::int64_t>(bits);
 }
 
 bool has(const EnumShape& shape, std::int64_t value) noexcept {
@@ -81,6 +85,9 @@ class Walk {
  private:
   // All positions are 64-bit sums of values below 2^33, so none of the comparisons below can wrap.
   bool inside(std::uint64_t at, std::uint64_t bytes) const noexcept { return bytes <= size_ && at <= size_ - bytes; }
+
+  // Alignments are powers of two; the compiler cannot know, and would divide.
+  static bool aligned(std::uint64_t at, std::uint32_t align) noexcept { return (at & (align - 1)) == 0; }
 
   bool fault(const Path& path, std::string_view what) noexcept {
     if (why_ != nullptr) {
@@ -128,8 +135,10 @@ class Walk {
       return fault(path, "has no table layout inside the message");
     }
     for (const FieldShape& field : shape.fields) {
-      const Path here{&path, field.name};
       const std::uint16_t distance = field.entry < vtable_bytes ? get<std::uint16_t>(entries + field.entry) : 0;
+      // Most fields are values, and good: no path is made for them.
+      if (distance != 0 && is_good_value(at + distance, field)) continue;
+      const Path here{&path, field.name};
       if (distance == 0) {
         if (field.required) return fault(here, "is missing");
       } else if (!this->field(at + distance, field, here, depth)) {
@@ -139,10 +148,18 @@ class Walk {
     return true;
   }
 
+  // A scalar or a struct that can be read. What is not may still be good: field() says, or says why not.
+  bool is_good_value(std::uint64_t at, const FieldShape& field) const noexcept {
+    if (field.kind > FieldKind::structure || !field.members.empty()) return false;
+    if (!aligned(at, field.align) || !inside(at, field.bytes)) return false;
+    const EnumShape* const shape = field.enumeration;
+    return shape == nullptr || has(*shape, load(message_ + at, field.bytes, shape->is_signed));
+  }
+
   bool field(std::uint64_t at, const FieldShape& field, const Path& path, std::uint32_t depth) noexcept {
     const bool direct = field.kind == FieldKind::scalar || field.kind == FieldKind::structure;
     const std::uint32_t bytes = direct ? field.bytes : 4;
-    if (at % (direct ? field.align : 4) != 0) return fault(path, "is not aligned");
+    if (!aligned(at, direct ? field.align : 4)) return fault(path, "is not aligned");
     if (!inside(at, bytes)) return fault(path, "lies outside of the message");
     if (direct) return value(message_ + at, field, path);
 
@@ -157,7 +174,7 @@ class Walk {
     const std::uint64_t first = at + 4;
     const bool string = field.kind == FieldKind::string;
     if (!inside(first, count * field.bytes + (string ? 1 : 0))) return fault(path, "ends outside of the message");
-    if (count != 0 && first % field.align != 0) return fault(path, "is not aligned");
+    if (count != 0 && !aligned(first, field.align)) return fault(path, "is not aligned");
     if (count > field.max) {
       if (why_ != nullptr) {
         name(path);
