@@ -194,8 +194,12 @@ void Comparison::same_field(const std::string& name, const Field& before, const 
   }
   if (after.deprecated || (before.deprecated && !differs(before, after))) return;
   if (differs(before, after)) {
+    const std::string now = type_text(new_, after), was = type_text(old_, before);
+    const bool tabled = now == was && !new_object(after.index).is_struct;  // or the other way round
     return breaks(after.where, "field_type", way, Unread::both,
-                  name + " is " + type_text(new_, after) + "; it was " + type_text(old_, before),
+                  now != was ? name + " is " + now + "; it was " + was
+                             : name + " is " + now +
+                                   (tabled ? ", a table now; it was a struct" : ", a struct now; it was a table"),
                   "each side reads the other's bytes as its own type; deprecate it and add a field");
   }
   if (holds_enums(before) != holds_enums(after)) {

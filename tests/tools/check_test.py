@@ -154,6 +154,9 @@ class CheckTest(unittest.TestCase):
     def test_field_type(self):
         self.in_reply([("last:int", "last:uint")], ("new", "last", BOTH, "is uint; it was int"))
         self.in_reply([("note:string", "note:[ubyte]")], ("new", "note", BOTH, "is [ubyte]; it was string"))
+        self.expect([("struct Point", "table Point")],
+                    ("new", "point:Point", BOTH, "field 'point' of table n.Ask is n.Point, a table now; it was a struct"),
+                    ("new", "points:[", BOTH, "is [n.Point], a table now; it was a struct"))
         self.in_request([("part:Part", "part:More")], ("new", "part", BOTH, "is n.More; it was n.Part"))
         self.in_request([("points:[Point]", "points:[Part]")], ("new", "points", BOTH, "is [n.Part]; it was [n.Point]"))
         self.in_request([("side:Side", "side:ubyte")], ("new", "side", SERVERS, "is ubyte; it was n.Side"))
@@ -162,6 +165,7 @@ class CheckTest(unittest.TestCase):
     def test_field_default(self):
         self.in_request([("a:int = 3", "a:int = 4")], ("new", "a:int", BOTH, "has the default 4; it was 3"))
         self.in_request([("a:int = 3", "a:int = null")], ("new", "a:int", BOTH, "has the default null; it was 3"))
+        self.in_request([("last:int", "last:int = null")], ("new", "last:int", BOTH, "has the default null; it was 0"))
 
     def test_field_required(self):
         self.in_request([("note:string", "note:string (required)")],
