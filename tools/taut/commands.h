@@ -31,6 +31,14 @@ struct CallOptions {
 };
 int call(const CallOptions& options);
 
+struct InspectOptions {
+  std::string target;  // a service; empty: `pid`
+  int pid = 0;         // a process, with all its links
+  bool all = false;    // every record, not the oldest of each ring
+  bool json = false;
+};
+int inspect(const InspectOptions& options);
+
 struct VersionOptions {
   bool json = false;
 };

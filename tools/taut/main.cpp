@@ -46,6 +46,7 @@ int run(int argc, char** argv) {
   app.footer(std::string("\nExamples:\n"
                          "  taut demo                              two processes, a million calls, and the floor\n"
                          "  taut ls                                the services of this host\n"
+                         "  taut inspect greeter                   its links, and what waits in them\n"
                          "  taut call calculator Calculator/Add 1 2\n"
                          "  taut call greeter Greeter/SayHello -d '{\"name\": \"World\"}'\n\n") +
              kExitCodes);
@@ -87,6 +88,19 @@ int run(int argc, char** argv) {
   call_command->footer("\nValues that begin with '-' go behind '--': taut call calculator Calculator/Add -- -1 2\n\n" +
                        std::string(kExitCodes));
 
+  InspectOptions inspect_options;
+  auto* inspect_command = app.add_subcommand("inspect", "Draws the links of a service, also of one that hangs");
+  inspect_command->add_option("TARGET", inspect_options.target, "The service: shm://NAME, or NAME");
+  inspect_command->add_option("--pid", inspect_options.pid, "A process instead: all links that it has, as either side")
+      ->type_name("PID")
+      ->check(CLI::PositiveNumber);
+  inspect_command->add_flag("--all", inspect_options.all, "Every waiting record, not the oldest 16 of each ring");
+  inspect_command->footer(
+      "\nReads the memory of the processes, read-only, and asks nobody: it works while they hang, are stopped, or "
+      "have\n"
+      "lost their peer. Call ids and positions are hexadecimal.\n\n" +
+      std::string(kExitCodes));
+
   auto* version_command = app.add_subcommand("version", "Says which taut this is");
 
   try {
@@ -110,10 +124,11 @@ int run(int argc, char** argv) {
       return fail(kUsage, "--timeout: '{}' is no time; write a number and ns, us, ms, s or m, such as 500ms", timeout);
   }
   if (data_option->count() != 0) call_options.data = data.starts_with(kAsItStands) ? data.substr(1) : data;
-  demo_options.json = call_options.json = json;
+  demo_options.json = call_options.json = inspect_options.json = json;
   if (demo_command->parsed()) return demo(demo_options);
   if (ls_command->parsed()) return ls({.json = json});
   if (call_command->parsed()) return call(call_options);
+  if (inspect_command->parsed()) return inspect(inspect_options);
   if (version_command->parsed()) return version({.json = json});
   return kUsage;
 }

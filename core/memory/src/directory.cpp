@@ -15,7 +15,7 @@ constexpr std::size_t round_up(std::size_t value, std::size_t step) noexcept {
 
 bool is_known(std::uint32_t kind) noexcept {
   return kind >= static_cast<std::uint32_t>(RegionKind::lane_words) &&
-         kind <= static_cast<std::uint32_t>(RegionKind::description);
+         kind <= static_cast<std::uint32_t>(RegionKind::agreement);
 }
 
 }  // namespace
@@ -34,6 +34,8 @@ std::string_view to_text(RegionKind kind) noexcept {
       return "control";
     case RegionKind::description:
       return "description";
+    case RegionKind::agreement:
+      return "agreement";
   }
   return "unknown";
 }

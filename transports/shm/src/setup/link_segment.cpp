@@ -1,6 +1,10 @@
 #include "taut/shm/link_segment.h"
 
+#include <unistd.h>
+
+#include <atomic>
 #include <bit>
+#include <ctime>
 #include <new>
 
 #include "taut/memory/directory.h"
@@ -17,6 +21,7 @@ struct Plan {
       words[lane] = directory.add(RegionKind::lane_words, lane, sizeof(ring::LaneWords), alignof(ring::LaneWords));
     }
     counters = directory.add(RegionKind::counters, 0, sizeof(rpc::Counters), alignof(rpc::Counters));
+    agreement = directory.add(RegionKind::agreement, 0, sizeof(SharedAgreement), alignof(SharedAgreement));
     for (std::uint32_t lane = 0; lane < ring::kLaneCount; ++lane) {
       rings[lane] = directory.add(RegionKind::ring, lane, sizes[lane], memory::kSegmentStep);
     }
@@ -25,6 +30,7 @@ struct Plan {
   std::array<std::size_t, ring::kLaneCount> words{};
   std::array<std::size_t, ring::kLaneCount> rings{};
   std::size_t counters = 0;
+  std::size_t agreement = 0;
 };
 
 }  // namespace
@@ -43,6 +49,7 @@ Result<LinkSegment> LinkSegment::create(const std::string& name, const RingSizes
     made.words_[lane] = new (data + plan.words[lane]) ring::LaneWords{};
   }
   made.counters_ = new (data + plan.counters) rpc::Counters{};
+  made.agreement_ = new (data + plan.agreement) SharedAgreement{};
   return made;
 }
 
@@ -54,6 +61,23 @@ void LinkSegment::begin(std::uint64_t link, const FirstPositions& out, const Fir
     words_[lane]->released.store(in[lane], std::memory_order_relaxed);
     words_[lane]->taken.position.store(in[lane], std::memory_order_relaxed);
   }
+}
+
+void LinkSegment::show(Side side, const rpc::Agreement& agreement) noexcept {
+  timespec now{};
+  clock_gettime(CLOCK_REALTIME, &now);
+  SharedAgreement& shown = *agreement_;
+  shown.side = side;
+  shown.check = agreement.check;
+  shown.clock = agreement.clock;
+  shown.pid = static_cast<std::uint32_t>(getpid());
+  shown.peer_pid = static_cast<std::uint32_t>(agreement.peer_pid);
+  shown.inflight = side == Side::client ? agreement.calls_out_max : agreement.calls_in_max;
+  shown.reply_bytes_max = agreement.reply_bytes_max;
+  // Relaxed: who sees the time and not yet the rest shows a person zeros for a moment.
+  std::atomic_ref(shown.since_ns)
+      .store(static_cast<std::uint64_t>(now.tv_sec) * 1'000'000'000 + static_cast<std::uint64_t>(now.tv_nsec),
+             std::memory_order_relaxed);
 }
 
 Result<PeerLinkSegment> PeerLinkSegment::open(memory::Descriptor fd, std::uint64_t bytes, const RingSizes& rings,

@@ -50,6 +50,7 @@ enum class RegionKind : std::uint32_t {
   board = 4,
   control = 5,
   description = 6,
+  agreement = 7,
 };
 
 struct Region {

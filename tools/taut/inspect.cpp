@@ -1,0 +1,112 @@
+// taut inspect: finds who has a service's links in its memory, reads them there, and draws them.
+#include <algorithm>
+
+#include "commands.h"
+#include "inspect_parts.h"
+#include "say.h"
+#include "taut/rpc/url.h"
+#include "taut/shm/describe.h"
+#include "taut/taut.h"
+
+namespace taut::tool {
+namespace {
+
+constexpr auto kPatience = std::chrono::milliseconds(500);
+constexpr std::size_t kRecordsOfAll = 65'536;
+
+shm::ObserveOptions observing(const InspectOptions& options, const std::string& service) {
+  shm::ObserveOptions observing;
+  if (options.all) observing.records_max = kRecordsOfAll;
+  observing.service = service;
+  return observing;
+}
+
+// The server says who it is, or its memory does. Otherwise clients that it left behind still have the links.
+int find_service(const std::string& service, const InspectOptions& options, Inspected& found) {
+  const auto asked = shm::describe(service, kPatience);
+  if (asked && asked->pid != 0) {
+    auto process = shm::observe_process(asked->pid, observing(options, service));
+    if (!process) return report(process.error());
+    found.processes.push_back(*std::move(process));
+    return kFine;
+  }
+  std::vector<shm::Holder> holders = shm::holders_of(service);
+  // Who serves has every link of the service; clients matter where nobody does.
+  if (!holders.empty() && holders.front().serves)
+    std::erase_if(holders, [](const auto& holder) { return !holder.serves; });
+  for (const shm::Holder& holder : holders) {
+    auto process = shm::observe_process(holder.pid, observing(options, service));
+    if (process) {
+      found.processes.push_back(*std::move(process));
+    } else {
+      found.notes.emplace_back(process.error().what());
+    }
+  }
+  if (found.processes.empty())
+    return asked ? fail(kNotPermitted,
+                        "the server of shm://{} runs where its memory cannot be seen from here; run the tool beside it",
+                        service)
+                 : report(asked.error());
+  found.notes.push_back(
+      fmt::format("{}; read from memory instead", asked ? "the server is not seen from here" : asked.error().what()));
+  return kFine;
+}
+
+int find(const InspectOptions& options, Inspected& found) {
+  if (options.pid != 0) {
+    found.target = fmt::format("pid {}", options.pid);
+    auto process = shm::observe_process(options.pid, observing(options, {}));
+    if (!process) return report(process.error());
+    found.processes.push_back(*std::move(process));
+    return kFine;
+  }
+  const auto url = rpc::Url::parse(options.target);
+  if (!url) return report(url.error()), kUsage;
+  if (url->scheme != "shm")
+    return fail(kUsage, "{}: only links of shm:// lie in memory that can be read", options.target);
+  found.target = url->name();
+  return find_service(url->rest, options, found);
+}
+
+// A client does not keep the description of its service; whoever serves the name now mostly says the same.
+void describe_missing(Inspected& found) {
+  for (const auto& process : found.processes) {
+    for (const auto& service : process.services) found.meaning.add(service);
+  }
+  for (const auto& process : found.processes) {
+    for (const auto& link : process.links) {
+      if (found.meaning.knows(link.service)) continue;
+      for (const shm::Holder& holder : shm::holders_of(link.service)) {
+        auto described = holder.serves ? shm::observe_description(holder.pid, link.service)
+                                       : Result<shm::ObservedService>(shm::ObservedService{});
+        if (!described || !described->described) continue;
+        found.meaning.add(*described);
+        const bool same = link.server.process && link.server.process->pid == holder.pid;
+        if (!same) {
+          found.notes.push_back(fmt::format(
+              "names and messages of shm://{} are those of process {}, which serves it now", link.service, holder.pid));
+        }
+        break;
+      }
+    }
+  }
+}
+
+}  // namespace
+
+int inspect(const InspectOptions& options) {
+  if (options.target.empty() == (options.pid == 0))
+    return fail(kUsage, "taut inspect needs a service, or --pid with a process; see taut inspect --help");
+  Inspected found;
+  if (const int exit = find(options, found); exit != kFine) return exit;
+  describe_missing(found);
+  if (options.json) {
+    print_json(found);
+  } else {
+    for (const std::string& note : found.notes) fmt::print(stderr, "note: {}\n", note);
+    draw(found);
+  }
+  return kFine;
+}
+
+}  // namespace taut::tool
