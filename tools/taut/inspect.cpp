@@ -36,9 +36,10 @@ int find_service(const std::string& service, const InspectOptions& options, Insp
     std::erase_if(holders, [](const auto& holder) { return !holder.serves; });
   for (const shm::Holder& holder : holders) {
     auto process = shm::observe_process(holder.pid, observing(options, service));
-    if (process) {
+    // Somebody may only name his files like the service's.
+    if (process && !process->links.empty()) {
       found.processes.push_back(*std::move(process));
-    } else {
+    } else if (!process) {
       found.notes.emplace_back(process.error().what());
     }
   }

@@ -43,12 +43,19 @@ std::string_view life_of(const shm::ProcessInfo& process) noexcept {
   return process.stopped() ? "stopped" : process.state == 'Z' ? "dead" : "live";
 }
 
-// [#####...................]
-std::string bar(std::uint64_t fill, std::uint64_t bytes) {
-  std::size_t cells = static_cast<std::size_t>(fill * kBarCells / std::max<std::uint64_t>(bytes, 1));
-  if (fill != 0 && cells == 0) cells = 1;  // a little is not nothing
-  return "[" + std::string(std::min(cells, kBarCells), '#') + std::string(kBarCells - std::min(cells, kBarCells), '.') +
-         "]";
+// [==###...................]: taken, waiting, free. A little is not nothing.
+std::string bar(std::uint64_t taken, std::uint64_t fill, std::uint64_t bytes) {
+  const auto cells = [bytes](std::uint64_t part) {
+    return std::min(static_cast<std::size_t>((part * kBarCells + bytes - 1) / bytes), kBarCells);
+  };
+  const std::size_t full = cells(fill), behind = std::min(cells(taken), full - (fill > taken && full > 1 ? 1 : 0));
+  return "[" + std::string(behind, '=') + std::string(full - behind, '#') + std::string(kBarCells - full, '.') + "]";
+}
+
+// What the ring holds of requests that were handed to their handlers already.
+std::uint64_t taken_bytes(const shm::ObservedRing& ring, const shm::ObservedTaken* mark) noexcept {
+  if (mark == nullptr || static_cast<std::int64_t>(mark->position - ring.released) <= 0) return 0;
+  return std::min(mark->position - ring.released, ring.fill());
 }
 
 class Picture {
@@ -98,11 +105,11 @@ class Picture {
     static constexpr const char* kRequests[] = {"requests", "requests urgent"};
     static constexpr const char* kReplies[] = {"answers", "answers urgent"};
     for (std::size_t lane = 0; lane != ring::kLaneCount; ++lane) {
-      ring(kRequests[lane], link, link.requests[lane], either.clock);
+      ring(kRequests[lane], link, link.requests[lane], either.clock, &link.server.taken[lane]);
       mark(link, link.server.taken[lane], either.clock);
     }
     for (std::size_t lane = 0; lane != ring::kLaneCount; ++lane) {
-      ring(kReplies[lane], link, link.replies[lane], either.clock);
+      ring(kReplies[lane], link, link.replies[lane], either.clock, nullptr);
     }
   }
 
@@ -136,13 +143,17 @@ class Picture {
                age ? ", " + short_time(*age) + " ago" : "");
   }
 
-  void ring(const char* name, const shm::ObservedLink& link, const shm::ObservedRing& ring, ClockSource clock) const {
+  void ring(const char* name, const shm::ObservedLink& link, const shm::ObservedRing& ring, ClockSource clock,
+            const shm::ObservedTaken* taken) const {
     if (ring.bytes == 0) return fmt::print("  {:<16} {}\n", name, ring.trouble);
-    const std::string records =
-        ring.count == 0 ? "empty" : fmt::format("{} record{}", ring.count, ring.count == 1 ? "" : "s");
-    fmt::print("  {:<16} {} {:>3} %  {} of {}, {}, at {:x}\n", name, bar(ring.fill(), ring.bytes),
-               ring.fill() * 100 / ring.bytes, short_bytes(ring.fill()), short_bytes(ring.bytes), records,
-               ring.position);
+    const std::string picture = bar(taken_bytes(ring, taken), ring.fill(), ring.bytes);
+    if (ring.count == 0 && ring.fill() == 0) {
+      fmt::print("  {:<16} {}   0 %  empty, {}, at {:x}\n", name, picture, short_bytes(ring.bytes), ring.position);
+    } else {
+      fmt::print("  {:<16} {} {:>3} %  {} of {}, {} record{}, at {:x}\n", name, picture, ring.fill() * 100 / ring.bytes,
+                 short_bytes(ring.fill()), short_bytes(ring.bytes), ring.count, ring.count == 1 ? "" : "s",
+                 ring.position);
+    }
     if (!ring.trouble.empty()) fmt::print("    {}\n", ring.trouble);
     if (ring.records.empty()) return;
     fmt::print("    {:<8} {:>16} {:<28} {:>8} {:>6}  PAYLOAD\n", "STATE", "CALL", "METHOD", "AGE", "BYTES");

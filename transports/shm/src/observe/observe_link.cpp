@@ -174,6 +174,7 @@ ObservedSide observe_side(const SegmentView* segment) {
 
 Result<SegmentView> SegmentView::open(MemoryFile& file) {
   const ino_t inode = file.inode;
+  if (file.bytes <= 0) return make_error(Code::failed_precondition, 0, {}, "%s is empty", file.name.c_str());
   auto segment = memory::open_peer(std::move(file.fd), static_cast<std::size_t>(file.bytes), file.name);
   if (!segment) return segment.error();
   auto directory = memory::Directory::read({segment->data(), segment->bytes()}, file.name);
