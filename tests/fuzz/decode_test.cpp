@@ -184,6 +184,11 @@ TEST_F(SchemaLies, ATypeThatIsNotThere) {
   EXPECT_THAT(refusal(), HasSubstr("a type that is not there"));
 }
 
+TEST_F(SchemaLies, ABaseTypeThatThereIsNot) {
+  set<std::uint8_t>(field("Q", "p")->type(), reflection::Type::VT_BASE_TYPE, 200);
+  EXPECT_THAT(refusal(), HasSubstr("a type that there is not"));
+}
+
 TEST_F(SchemaLies, AFieldOutsideOfItsStruct) {
   set<std::uint16_t>(field("Q", "n"), reflection::Field::VT_OFFSET, 1000);
   EXPECT_THAT(refusal(), HasSubstr("outside of its bytes"));

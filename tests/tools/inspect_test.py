@@ -5,98 +5,19 @@ inspect_test.py TAUT HELD_DESK TEST...
 import fcntl
 import json
 import os
-import queue
-import re
+import pathlib
 import shutil
-import signal
 import struct
 import subprocess
-import sys
 import tempfile
-import threading
-import unittest
 
-TAUT, HELD_DESK = sys.argv[1:3]
-PATIENCE = 60  # ends a hang; no speed limit
-SHRINK, GROW, WRITE, FUTURE_WRITE = 2, 4, 8, 16
+from held_desk import PATIENCE, TAUT, DeskTest, main
 
-
-class End:
-    """One process of held_desk."""
-
-    def __init__(self, environment, *arguments):
-        self.process = subprocess.Popen([HELD_DESK, *arguments], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
-                                        env=environment)
-        self.lines = queue.Queue()
-        threading.Thread(target=self.read, daemon=True).start()
-
-    def read(self):
-        for line in self.process.stdout:
-            self.lines.put(line.strip())
-
-    @property
-    def pid(self):
-        return self.process.pid
-
-    def hear(self, line):
-        heard = self.lines.get(timeout=PATIENCE)
-        assert heard == line, heard
-        return self
-
-    def say(self):
-        self.process.stdin.write("\n")
-        self.process.stdin.flush()
-
-    def stop(self):
-        self.process.send_signal(signal.SIGSTOP)
-        os.waitid(os.P_PID, self.pid, os.WSTOPPED | os.WNOWAIT)
-        return self
-
-    def go_on(self):
-        self.process.send_signal(signal.SIGCONT)
-
-    def kill(self):
-        self.process.kill()
-        self.process.wait()
-
-    def end(self):
-        self.kill()
-        self.process.stdin.close()
-        self.process.stdout.close()
+SHRINK, GROW, WRITE, FUTURE_WRITE = 2, 4, 8, 16  # seals
+ORDERS = str(pathlib.Path(__file__).parents[2] / "schemas/orders.fbs")
 
 
-class InspectTest(unittest.TestCase):
-    def setUp(self):
-        self.directory = tempfile.mkdtemp(prefix="taut-test-")
-        self.environment = dict(os.environ, TAUT_DIR=self.directory)
-        # Files are found in every process of this user, and other tests have services too.
-        self.name = f"desk-{os.getpid()}"
-        self.ends = []
-
-    def tearDown(self):
-        for end in self.ends:
-            end.end()
-        shutil.rmtree(self.directory)
-
-    def start(self, *arguments):
-        self.ends.append(End(self.environment, *arguments))
-        return self.ends[-1]
-
-    def server(self, options=""):
-        return self.start("server", f"shm://{self.name}{options}").hear("ready")
-
-    def connected(self, *calls, options=""):
-        return self.start("client", f"shm://{self.name}{options}", *map(str, calls)).hear("connected")
-
-    def client(self, *calls, options=""):
-        client = self.connected(*calls, options=options)
-        client.say()
-        return client.hear("sent")
-
-    def taut(self, *arguments, **more):
-        return subprocess.run([TAUT, *arguments], capture_output=True, text=True, timeout=PATIENCE,
-                              env=self.environment, **more)
-
+class InspectTest(DeskTest):
     def inspect(self, *arguments):
         done = self.taut("inspect", *(arguments or (self.name,)), "--json")
         self.assertEqual(done.returncode, 0, done.stderr)
@@ -109,13 +30,6 @@ class InspectTest(unittest.TestCase):
         self.assertEqual(process["troubles"], [])
         (link,) = process["links"]
         return process, link
-
-    def refusal(self, code, *arguments, **more):
-        done = self.taut("inspect", *arguments, **more)
-        self.assertEqual((done.returncode, done.stdout), (code, ""), done.stderr)
-        self.assertEqual(done.stderr.count("\n"), 1, done.stderr)
-        self.assertTrue(done.stderr.startswith("error: "), done.stderr)
-        return done.stderr
 
     def hung(self, *calls):
         """A server that hangs in the handler of a Place of 13, behind a Place of 1, before the calls of `calls`."""
@@ -209,6 +123,9 @@ class InspectTest(unittest.TestCase):
         self.assertEqual([record["method"] for record in link["requests"]["normal"]["records"]],
                          ["method 0", "method 0", "method 0", "method 1"])
         self.assertIn("schema", link["requests"]["normal"]["records"][0]["trouble"])
+        # A file says what they are.
+        _, link = self.one_link(self.inspect(self.name, "--schema", ORDERS))
+        self.check_hung({"pid": server.pid, "name": "held_desk"}, link, server, client)
         # Who has the name now lends its schema, and is named.
         successor = self.server()
         document = self.inspect("--pid", str(client.pid))
@@ -287,7 +204,7 @@ class InspectTest(unittest.TestCase):
 
     def test_a_liar_does_not_stand_in_for_a_service(self):
         self.garbage()
-        self.assertIn("no service", self.refusal(3, self.name))
+        self.assertIn("no service", self.refusal(3, "inspect", self.name))
         server, client = self.hung(5, "book", "cancel")
         processes = {process["pid"]: process for process in self.inspect()["processes"]}
         self.check_hung(processes[server.pid], processes[server.pid]["links"][0], server, client)
@@ -296,25 +213,25 @@ class InspectTest(unittest.TestCase):
 
     def test_a_missing_service_lists_the_others(self):
         self.server()
-        self.assertIn(f"there are: {self.name}", self.refusal(3, self.name + "-not"))
+        self.assertIn(f"there are: {self.name}", self.refusal(3, "inspect", self.name + "-not"))
 
     def test_a_dead_server_without_clients_is_gone(self):
         self.server().kill()
-        self.assertIn("start the server again", self.refusal(5, self.name))
+        self.assertIn("start the server again", self.refusal(5, "inspect", self.name))
 
     def test_a_process_that_is_not_there_or_has_nothing(self):
         child = subprocess.Popen(["sleep", "60"])
         try:
-            self.assertIn("has no link", self.refusal(3, "--pid", str(child.pid)))
+            self.assertIn("has no link", self.refusal(3, "inspect", "--pid", str(child.pid)))
         finally:
             child.kill()
             child.wait()
-        self.assertIn("there is no process", self.refusal(3, "--pid", str(child.pid)))
+        self.assertIn("there is no process", self.refusal(3, "inspect", "--pid", str(child.pid)))
 
     def test_a_process_of_somebody_else(self):
         if os.geteuid() != 0:
             # Process 1 is root's.
-            self.assertIn("not yours", self.refusal(7, "--pid", "1"))
+            self.assertIn("not yours", self.refusal(7, "inspect", "--pid", "1"))
             return
         server = self.server()
         tool = shutil.copy(TAUT, tempfile.mkdtemp(prefix="taut-test-tool-"))
@@ -327,8 +244,8 @@ class InspectTest(unittest.TestCase):
 
     def test_wrong_usage(self):
         for arguments in ((), ("a", "--pid", "1"), ("--pid", "0"), ("--pid", "x"), ("tcp://a:1",), ("a b",)):
-            self.refusal(2, *arguments)
+            self.refusal(2, "inspect", *arguments)
 
 
 if __name__ == "__main__":
-    unittest.main(argv=[sys.argv[0], *("InspectTest." + name for name in sys.argv[3:])])
+    main(InspectTest)

@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include "commands.h"
+#include "described.h"
 #include "inspect_parts.h"
 #include "say.h"
 #include "taut/rpc/url.h"
@@ -70,18 +71,24 @@ int find(const InspectOptions& options, Inspected& found) {
 }
 
 // A client does not keep the description of its service; whoever serves the name now mostly says the same.
-void describe_missing(Inspected& found) {
+void describe_missing(const std::optional<Described>& file, Inspected& found) {
   for (const auto& process : found.processes) {
-    for (const auto& service : process.services) found.meaning.add(service);
+    for (const auto& service : process.services) {
+      if (service.described) found.meaning.add(service.name, service.methods.services(), service.schemas);
+    }
   }
   for (const auto& process : found.processes) {
     for (const auto& link : process.links) {
       if (found.meaning.knows(link.service)) continue;
+      if (file) {
+        found.meaning.add(link.service, file->services, file->schemas);
+        continue;
+      }
       for (const shm::Holder& holder : shm::holders_of(link.service)) {
         auto described = holder.serves ? shm::observe_description(holder.pid, link.service)
                                        : Result<shm::ObservedService>(shm::ObservedService{});
         if (!described || !described->described) continue;
-        found.meaning.add(*described);
+        found.meaning.add(link.service, described->methods.services(), described->schemas);
         const bool same = link.server.process && link.server.process->pid == holder.pid;
         if (!same) {
           found.notes.push_back(fmt::format(
@@ -98,9 +105,12 @@ void describe_missing(Inspected& found) {
 int inspect(const InspectOptions& options) {
   if (options.target.empty() == (options.pid == 0))
     return fail(kUsage, "taut inspect needs a service, or --pid with a process; see taut inspect --help");
+  int exit = kFine;
+  std::optional<Described> file;
+  if (!options.schema.empty() && !(file = described_by_file(options.schema, exit))) return exit;
   Inspected found;
-  if (const int exit = find(options, found); exit != kFine) return exit;
-  describe_missing(found);
+  if (exit = find(options, found); exit != kFine) return exit;
+  describe_missing(file, found);
   if (options.json) {
     print_json(found);
   } else {

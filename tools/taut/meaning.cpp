@@ -2,30 +2,16 @@
 
 #include <algorithm>
 
+#include "described.h"
 #include "say.h"
 
 namespace taut::tool {
-namespace {
 
-const reflection::RPCCall* call_named(const reflection::Schema& schema, std::string_view service,
-                                      std::string_view method) {
-  if (schema.services() == nullptr) return nullptr;
-  for (const auto* found : *schema.services()) {
-    if (found->name()->string_view() != service || found->calls() == nullptr) continue;
-    for (const auto* call : *found->calls()) {
-      if (call->name()->string_view() == method) return call;
-    }
-  }
-  return nullptr;
-}
-
-}  // namespace
-
-void Meaning::add(const shm::ObservedService& service) {
-  if (!service.described || services_.contains(service.name)) return;
-  Known& known = services_[service.name];
-  known.schemas = service.schemas;
-  const auto entries = service.methods.services();
+void Meaning::add(const std::string& service, std::span<const rpc::ServiceEntry> entries,
+                  std::vector<std::vector<std::byte>> schemas) {
+  if (services_.contains(service)) return;
+  Known& known = services_[service];
+  known.schemas = std::move(schemas);
   for (std::size_t i = 0; i != entries.size(); ++i) {
     const auto schema = check_schema(known.schemas[i], "the schema of " + entries[i].name);
     for (const rpc::MethodEntry& method : entries[i].methods) {

@@ -5,6 +5,7 @@
 #pragma once
 
 #include <map>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -22,8 +23,9 @@ struct Shown {
 
 class Meaning {
  public:
-  // Also of a service that is known already: the first one counts.
-  void add(const shm::ObservedService& service);
+  // What the methods of shm://`service` are, by index. If it is known already, the first one counts.
+  void add(const std::string& service, std::span<const rpc::ServiceEntry> entries,
+           std::vector<std::vector<std::byte>> schemas);
   [[nodiscard]] bool knows(const std::string& service) const { return services_.contains(service); }
 
   // desk.Orders/Place, or "method 3" where nobody says.

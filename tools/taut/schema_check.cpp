@@ -21,12 +21,23 @@ bool is_name(const flatbuffers::String* name) noexcept {
   return name != nullptr && name->size() != 0 && std::all_of(name->begin(), name->end(), allowed);
 }
 
+// Any byte may stand where a base type belongs, and loading one that is none into the enum is undefined already.
+bool is_known(const reflection::Type* type) noexcept {
+  const auto* raw = reinterpret_cast<const flatbuffers::Table*>(type);
+  const auto known = [raw](flatbuffers::voffset_t field) {
+    const auto base = raw->GetField<std::uint8_t>(field, 0);
+    return base <= static_cast<std::uint8_t>(reflection::Array);
+  };
+  return known(reflection::Type::VT_BASE_TYPE) && known(reflection::Type::VT_ELEMENT);
+}
+
 // Walks a schema whose bytes are well formed. The first thing that is wrong, and where, ends it.
 class Check {
  public:
   explicit Check(const reflection::Schema& schema) noexcept : schema_(schema) {}
 
   bool run() {
+    if (!types_are_known()) return false;
     for (const auto* enumeration : *schema_.enums()) {
       if (!enumeration_is_good(*enumeration)) return false;
     }
@@ -43,6 +54,23 @@ class Check {
   [[nodiscard]] const std::string& what() const noexcept { return what_; }
 
  private:
+  // Before any of them is looked at.
+  bool types_are_known() {
+    for (const auto* enumeration : *schema_.enums()) {
+      if (!is_known(enumeration->underlying_type())) return wrong("an enum", "is of a type that there is not");
+      for (const auto* value : *enumeration->values()) {
+        if (value->union_type() == nullptr || is_known(value->union_type())) continue;
+        return wrong("a union", "has a member of a type that there is not");
+      }
+    }
+    for (const auto* object : *schema_.objects()) {
+      for (const auto* field : *object->fields()) {
+        if (!is_known(field->type())) return wrong("a field", "has a type that there is not");
+      }
+    }
+    return true;
+  }
+
   bool wrong(const std::string& whose, const char* how) {
     what_ = whose + " " + how;
     return false;
