@@ -5,7 +5,7 @@
 //   held_desk client URL CALL...     connects; a line on stdin later it sends the calls, and another line later it
 //   polls
 //
-// CALL is the quantity of a Place, or `cancel`, or `book`. Both end with their stdin.
+// CALL is the quantity of a Place, or `cancel`, or `book`. A client ends with its stdin, a server with SIGTERM.
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
