@@ -144,6 +144,26 @@ class InspectTest(DeskTest):
         self.assertEqual((link["server"]["open"], link["requests"]["normal"]["count"]), (1, 0))
         self.assertEqual(self.inspect("--pid", str(client.pid))["processes"][0]["links"][0]["id"], link["id"])
 
+    def test_a_server_out_of_sight_hands_over_its_memory(self):
+        unshare = shutil.which("unshare")
+        namespace = [unshare, *(["-r"] if os.geteuid() != 0 else []), "--pid", "--mount-proc", "--fork"]
+        if unshare is None or subprocess.run([*namespace, "true"], capture_output=True, check=False).returncode != 0:
+            self.skipTest("this user may not make a PID namespace")
+        self.server()
+        clients = [self.client(14, options="?check=copy") for _ in range(5)]  # more files than one message carries
+        done = subprocess.run([*namespace, TAUT, "inspect", self.name, "--json"], capture_output=True, text=True,
+                              timeout=PATIENCE, env=self.environment)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        document = json.loads(done.stdout)
+        self.assertIn("cannot be seen from here", document["notes"][0])
+        (process,) = document["processes"]
+        self.assertEqual(process["troubles"], [])
+        self.assertEqual({link["client"]["pid"] for link in process["links"]}, {client.pid for client in clients})
+        for link in process["links"]:
+            self.assertEqual((link["client"]["check"], link["server"]["open"]), ("copy", 1))
+            self.assertTrue(link["client"]["out_of_sight"])
+            self.assertEqual(link["server"]["taken"]["normal"]["method"], "desk.Orders/Place")
+
     def test_a_full_ring_is_shown_whole(self):
         server = self.server()
         client = self.connected(13, *[7] * 20, options="?ring=4KiB&inflight=24&reply_max=512")

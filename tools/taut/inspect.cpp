@@ -22,35 +22,34 @@ shm::ObserveOptions observing(const InspectOptions& options, const std::string& 
   return observing;
 }
 
-// The server says who it is, or its memory does. Otherwise clients that it left behind still have the links.
-int find_service(const std::string& service, const InspectOptions& options, Inspected& found) {
-  const auto asked = shm::describe(service, kPatience);
-  if (asked && asked->pid != 0) {
-    auto process = shm::observe_process(asked->pid, observing(options, service));
-    if (!process) return report(process.error());
-    found.processes.push_back(*std::move(process));
-    return kFine;
-  }
+// What is left of a service that does not answer: the memory of its process, or of the clients that it left behind.
+int find_in_memory(const std::string& service, const Error& why, const InspectOptions& options, Inspected& found) {
   std::vector<shm::Holder> holders = shm::holders_of(service);
   // Who serves has every link of the service; clients matter where nobody does.
-  if (!holders.empty() && holders.front().serves)
+  if (!holders.empty() && holders.front().serves) {
     std::erase_if(holders, [](const auto& holder) { return !holder.serves; });
+  }
   for (const shm::Holder& holder : holders) {
     auto process = shm::observe_process(holder.pid, observing(options, service));
     // Somebody may only name his files like the service's.
-    if (process && !process->links.empty()) {
-      found.processes.push_back(*std::move(process));
-    } else if (!process) {
-      found.notes.emplace_back(process.error().what());
-    }
+    if (process && !process->links.empty()) found.processes.push_back(*std::move(process));
   }
-  if (found.processes.empty())
-    return asked ? fail(kNotPermitted,
-                        "the server of shm://{} runs where its memory cannot be seen from here; run the tool beside it",
-                        service)
-                 : report(asked.error());
-  found.notes.push_back(
-      fmt::format("{}; read from memory instead", asked ? "the server is not seen from here" : asked.error().what()));
+  if (found.processes.empty()) return report(why);
+  found.notes.push_back(fmt::format("{}; read from memory instead", why.what()));
+  return kFine;
+}
+
+// A service that answers says which process it is; one that cannot be seen from here hands its memory over.
+int find_service(const std::string& service, const InspectOptions& options, Inspected& found) {
+  const auto asked = shm::describe(service, kPatience);
+  if (!asked) return find_in_memory(service, asked.error(), options, found);
+  auto process = shm::observe_process(asked->pid, observing(options, service));
+  if (!process) {
+    process = shm::observe_service(service, observing(options, service), kPatience);
+    if (!process) return report(process.error());
+    found.notes.emplace_back("the server's process cannot be seen from here: it handed over its memory to be read");
+  }
+  found.processes.push_back(*std::move(process));
   return kFine;
 }
 

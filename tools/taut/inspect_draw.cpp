@@ -40,7 +40,7 @@ std::string since(std::uint64_t realtime_ns) {
 }
 
 std::string_view life_of(const shm::ProcessInfo& process) noexcept {
-  return process.stopped() ? "stopped" : process.state == 'Z' ? "dead" : "live";
+  return process.stopped() ? "stopped" : process.state == 'Z' ? "dead" : process.state == '?' ? "out of sight" : "live";
 }
 
 // [==###...................]: taken, waiting, free. A little is not nothing.
@@ -117,7 +117,7 @@ class Picture {
     if (!side.here) return fmt::print("  {}  its segment was not found\n", name);
     const std::string process =
         side.process ? fmt::format("{} {}, {}", side.process->pid, side.process->name, life_of(*side.process))
-                     : fmt::format("{}, gone", side.agreement.pid);
+                     : fmt::format("{}, {}", side.agreement.pid, side.out_of_sight ? "out of sight" : "gone");
     fmt::print("  {}  {:<32} check {:<8}{}\n", name, process, to_text(side.agreement.check), counts(side, which));
   }
 

@@ -86,8 +86,9 @@ class Document {
                                                          : fmt::format(",\"taken\":{{\"normal\":{},\"urgent\":{}}}",
                                                                        mark(side.taken[0]), mark(side.taken[1]));
     return fmt::format(
-        "{{\"pid\":{},\"process\":{},\"check\":{},\"reply_bytes_max\":{},\"open\":{},\"counters\":{{{}}}{}}}",
-        side.agreement.pid,
+        "{{\"pid\":{},\"out_of_sight\":{},\"process\":{},\"check\":{},\"reply_bytes_max\":{},\"open\":{},\"counters\":{"
+        "{{}}}{}}}",
+        side.agreement.pid, side.out_of_sight,
         side.process ? fmt::format("{{\"pid\":{},\"name\":{},\"state\":{},\"stopped\":{}}}", side.process->pid,
                                    json_text(side.process->name), json_text(std::string(1, side.process->state)),
                                    side.process->stopped())

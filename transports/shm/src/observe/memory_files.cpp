@@ -9,6 +9,7 @@
 #include <array>
 #include <cerrno>
 #include <climits>
+#include <cstdlib>
 #include <memory>
 #include <optional>
 
@@ -53,19 +54,42 @@ OpenDirectory descriptors_of(int pid) noexcept {
   return OpenDirectory(opendir(("/proc/" + std::to_string(pid) + "/fd").c_str()));
 }
 
+struct Link {  // what a descriptor's link in /proc says
+  char target[PATH_MAX];
+  std::string_view name;  // taut:orders:1:server
+  std::optional<Name> read;
+};
+
+bool read_link(int directory, const char* entry, Link& link) noexcept {
+  constexpr std::string_view kPrefix = "/memfd:", kOurs = "taut:", kSuffix = " (deleted)";
+  const ssize_t bytes = readlinkat(directory, entry, link.target, sizeof link.target);
+  std::string_view path(link.target, bytes > 0 ? static_cast<std::size_t>(bytes) : 0);
+  if (!path.starts_with(kPrefix) || !path.ends_with(kSuffix)) return false;
+  path.remove_prefix(kPrefix.size());
+  path.remove_suffix(kSuffix.size());
+  link.name = path;
+  link.read = path.starts_with(kOurs) ? read_name(path.substr(kOurs.size())) : std::nullopt;
+  return link.read.has_value();
+}
+
 // Calls `found(number, name, what it says)` for each descriptor that is named like ours.
 template <class Found>
 void for_each_file(DIR* directory, Found&& found) {
-  constexpr std::string_view kPrefix = "/memfd:taut:", kSuffix = " (deleted)";
+  Link link;
   while (const dirent* entry = readdir(directory)) {
-    char target[PATH_MAX];
-    const ssize_t bytes = readlinkat(dirfd(directory), entry->d_name, target, sizeof target);
-    std::string_view path(target, bytes > 0 ? static_cast<std::size_t>(bytes) : 0);
-    if (!path.starts_with(kPrefix) || !path.ends_with(kSuffix)) continue;
-    path.remove_suffix(kSuffix.size());
-    const std::string_view name = path.substr(std::string_view("/memfd:").size());
-    if (const auto read = read_name(path.substr(kPrefix.size()))) found(entry->d_name, name, *read);
+    if (read_link(dirfd(directory), entry->d_name, link)) found(entry->d_name, link.name, *link.read);
   }
+}
+
+// None: the descriptor is another's or gone by now.
+std::optional<MemoryFile> open_file(DIR* directory, const char* number, std::string_view name, const Name& read) {
+  // Not blocking: by now the number may mean anything.
+  memory::Descriptor fd(openat(dirfd(directory), number, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY));
+  struct stat status {};
+  if (!fd || fstat(fd.get(), &status) != 0) return std::nullopt;
+  return MemoryFile{read.kind,     std::string(read.service), std::string(name),
+                    std::move(fd), std::atoi(number),         status.st_ino,
+                    status.st_size};
 }
 
 }  // namespace
@@ -83,16 +107,48 @@ Result<std::vector<MemoryFile>> memory_files_of(int pid, std::string_view servic
   std::vector<MemoryFile> files;
   for_each_file(directory.get(), [&](const char* number, std::string_view name, const Name& read) {
     if (!service.empty() && !read.service.empty() && read.service != service) return;
-    // Not blocking: by now the number may mean anything.
-    memory::Descriptor fd(openat(dirfd(directory.get()), number, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY));
-    struct stat status {};
-    if (!fd || fstat(fd.get(), &status) != 0) return;
+    auto file = open_file(directory.get(), number, name, read);
     // Two descriptors of one file are one file.
-    if (std::any_of(files.begin(), files.end(), [&](const auto& file) { return file.inode == status.st_ino; })) return;
-    files.push_back(
-        {read.kind, std::string(read.service), std::string(name), std::move(fd), status.st_ino, status.st_size});
+    const auto same = [&](const MemoryFile& other) { return other.inode == file->inode; };
+    if (file && std::none_of(files.begin(), files.end(), same)) files.push_back(*std::move(file));
   });
   return files;
+}
+
+std::vector<MemoryFile> own_memory_files(std::string_view service, std::uint32_t after, std::size_t most) {
+  std::vector<MemoryFile> files;
+  const OpenDirectory directory = descriptors_of(getpid());
+  if (!directory) return files;
+  // Numbers first: only those that are asked for are opened.
+  std::vector<int> numbers;
+  for_each_file(directory.get(), [&](const char* number, std::string_view, const Name& read) {
+    const int value = std::atoi(number);
+    const bool above = after == 0 || static_cast<std::uint32_t>(value) > after;
+    if (above && (read.service.empty() || read.service == service)) numbers.push_back(value);
+  });
+  std::sort(numbers.begin(), numbers.end());
+  if (numbers.size() > most) numbers.resize(most);
+  Link link;
+  for (const int value : numbers) {
+    const std::string number = std::to_string(value);
+    if (!read_link(dirfd(directory.get()), number.c_str(), link)) continue;
+    if (auto file = open_file(directory.get(), number.c_str(), link.name, *link.read))
+      files.push_back(*std::move(file));
+  }
+  return files;
+}
+
+std::optional<MemoryFile> memory_file(memory::Descriptor fd) {
+  const OpenDirectory directory = descriptors_of(getpid());
+  Link link;
+  struct stat status {};
+  const std::string number = std::to_string(fd.get());
+  if (!directory || !read_link(dirfd(directory.get()), number.c_str(), link) || fstat(fd.get(), &status) != 0) {
+    return std::nullopt;
+  }
+  return MemoryFile{
+      link.read->kind, std::string(link.read->service), std::string(link.name), std::move(fd), -1, status.st_ino,
+      status.st_size};
 }
 
 std::vector<FileKind> kinds_held(int pid, std::string_view service) {

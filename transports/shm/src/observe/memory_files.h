@@ -12,6 +12,7 @@
 
 #include <sys/types.h>
 
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -26,15 +27,22 @@ enum class FileKind : unsigned char { server_segment, client_segment, control, d
 
 struct MemoryFile {
   FileKind kind;
-  std::string service;  // empty: a board
-  std::string name;     // whole
-  memory::Descriptor fd;
+  std::string service;    // empty: a board
+  std::string name;       // whole
+  memory::Descriptor fd;  // only reads
+  int number = -1;        // its descriptor's, where it was found
   ino_t inode = 0;
   off_t bytes = 0;
 };
 
 // Opened for reading. not_found, permission_denied, as observe_process() says.
 Result<std::vector<MemoryFile>> memory_files_of(int pid, std::string_view service);
+
+// Those of this process with numbers above `after`, of one service and the boards; at most `most`, in order.
+std::vector<MemoryFile> own_memory_files(std::string_view service, std::uint32_t after, std::size_t most);
+
+// What a received descriptor is; none: it is not named like ours.
+std::optional<MemoryFile> memory_file(memory::Descriptor fd);
 
 // Without opening any: kinds of the files of `service`.
 std::vector<FileKind> kinds_held(int pid, std::string_view service);

@@ -12,6 +12,7 @@
 #include <map>
 #include <memory>
 
+#include "../setup/ask.h"
 #include "../setup/description.h"
 #include "memory_files.h"
 #include "observe_link.h"
@@ -119,6 +120,29 @@ std::vector<int> processes_of_this_user() {
   return pids;
 }
 
+ObservedProcess observe_files(std::vector<MemoryFile>& files, const ProcessInfo& info, const ObserveOptions& options) {
+  ObservedProcess process;
+  process.process = info;
+  Segments segments;
+  for (MemoryFile& file : files) {
+    const auto read = [&]() -> Result<void> {
+      switch (file.kind) {
+        case FileKind::control:
+          return read_control(file, service_of(process, file.service));
+        case FileKind::description:
+          return read_service_description(file, service_of(process, file.service));
+        case FileKind::board:
+          return read_board(file, process);
+        default:
+          return segments.add(file);
+      }
+    }();
+    if (!read) process.troubles.emplace_back(printable(read.error().what()));
+  }
+  segments.observe(process, options);
+  return process;
+}
+
 }  // namespace
 
 std::optional<ProcessInfo> process_info(int pid) {
@@ -136,32 +160,37 @@ std::optional<ProcessInfo> process_info(int pid) {
 Result<ObservedProcess> observe_process(int pid, const ObserveOptions& options) {
   auto files = memory_files_of(pid, options.service);
   if (!files) return files.error();
-  ObservedProcess process;
   const auto info = process_info(pid);
   if (!info) return make_error(Code::not_found, 0, {}, "there is no process %d", pid);
-  process.process = *info;
   if (files->empty()) {
     return make_error(Code::not_found, 0, "taut ls names the services that there are",
                       "process %d (%s) has no link and serves nothing", pid, info->name.c_str());
   }
-  Segments segments;
-  for (MemoryFile& file : *files) {
-    const auto read = [&]() -> Result<void> {
-      switch (file.kind) {
-        case FileKind::control:
-          return read_control(file, service_of(process, file.service));
-        case FileKind::description:
-          return read_service_description(file, service_of(process, file.service));
-        case FileKind::board:
-          return read_board(file, process);
-        default:
-          return segments.add(file);
-      }
-    }();
-    if (!read) process.troubles.emplace_back(printable(read.error().what()));
+  return observe_files(*files, *info, options);
+}
+
+Result<ObservedProcess> observe_service(const std::string& service, const ObserveOptions& options, Nanoseconds timeout,
+                                        const std::string& directory) {
+  std::vector<MemoryFile> files;
+  ProcessInfo server{.name = "the server"};
+  auto question = make_message<Inspect>();
+  // Links come and go meanwhile; numbers only rise, so it ends.
+  while (true) {
+    auto packet = ask(service, std::as_bytes(std::span(&question, 1)), timeout, directory);
+    if (!packet) return packet.error();
+    const auto answer = read_message<Inspected>(packet->view(), "the server of shm://" + service);
+    if (!answer) return answer.error();
+    server.pid = packet->sender->pid;
+    server.uid = packet->sender->uid;
+    for (auto& fd : packet->descriptors) {
+      if (auto file = memory_file(std::move(fd))) files.push_back(*std::move(file));
+    }
+    if (answer->last <= question.after || answer->last == ~std::uint32_t{0} || packet->descriptors.empty()) break;
+    question.after = answer->last;
   }
-  segments.observe(process, options);
-  return process;
+  ObserveOptions without_processes = options;
+  without_processes.processes = false;
+  return observe_files(files, server, without_processes);
 }
 
 std::vector<Holder> holders_of(std::string_view service) {

@@ -146,14 +146,15 @@ void name_methods(ObservedRing& replies, const ObservedTaken& mark, const Direct
   }
 }
 
-ObservedSide observe_side(const SegmentView* segment) {
+ObservedSide observe_side(const SegmentView* segment, bool processes) {
   ObservedSide side;
   if (segment == nullptr) return side;
   side.here = true;
   side.agreement = agreement_of(*segment);
   const int pid = static_cast<int>(side.agreement.pid);
   // A number may be somebody else's by now; who has the segment open is the one.
-  if (pid > 0 && holds(pid, segment->inode).value_or(true)) side.process = process_info(pid);
+  side.out_of_sight = !processes;
+  if (processes && pid > 0 && holds(pid, segment->inode).value_or(true)) side.process = process_info(pid);
   if (const memory::Region* region = segment->directory.find(RegionKind::counters, 0)) {
     const std::size_t count = std::min<std::uint64_t>(region->bytes, sizeof(rpc::Counters)) / sizeof(rpc::Counter);
     side.counters.resize(count);
@@ -196,8 +197,8 @@ ObservedLink observe_link(std::string service, std::uint64_t id, const SegmentVi
   ObservedLink link;
   link.service = std::move(service);
   link.id = id;
-  link.client = observe_side(client);
-  link.server = observe_side(server);
+  link.client = observe_side(client, options.processes);
+  link.server = observe_side(server, options.processes);
   for (std::uint32_t lane = 0; lane != ring::kLaneCount; ++lane) {
     ObservedRing& requests = link.requests[lane];
     ObservedRing& replies = link.replies[lane];

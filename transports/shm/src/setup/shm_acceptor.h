@@ -23,7 +23,8 @@ class ServerHandshake;
 struct ServiceParts {
   rpc::ListenContext context;
   TransportOptions options;
-  std::string url;  // shm://orders
+  std::string name;  // orders
+  std::string url;   // shm://orders
   std::shared_ptr<memory::ControlPage> control_page;
   DescriptionFile description;
   std::shared_ptr<std::uint32_t> links;  // that are up; counted in the control plane

@@ -4,13 +4,14 @@
 //
 // Threads  any; every function looks at one moment and keeps nothing.
 // Memory   maps each segment read-only while it copies from it.
-// Waits    never.
+// Waits    never, except observe_service().
 // Trust    any process of the user may name its files like ours and write into them what it likes. A file is checked as
 //          a peer's is (seals, size, directory) before it is read, positions are held against the ring's bounds, and
 //          what cannot be true becomes a sentence in `trouble`. Payloads are copies, unchecked: check before decoding.
 #pragma once
 
 #include <array>
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <optional>
@@ -18,6 +19,7 @@
 #include <string_view>
 #include <vector>
 
+#include "taut/base/clock.h"
 #include "taut/base/result.h"
 #include "taut/ring/lane.h"
 #include "taut/rpc/method_table.h"
@@ -74,6 +76,7 @@ struct ObservedSide {
   // Of the process that says it is this side. None: it is gone, or has closed its segment. That of another user is
   // taken at its word.
   std::optional<ProcessInfo> process;
+  bool out_of_sight = false;                            // `process` is none because processes cannot be seen from here
   std::vector<std::uint64_t> counters;                  // in the order of rpc::Counters
   std::array<ObservedTaken, ring::kLaneCount> taken{};  // the server's
   std::string trouble;
@@ -117,10 +120,17 @@ struct ObserveOptions {
   std::size_t records_max = 16;                 // copied of each ring
   std::uint32_t payload_bytes_max = 64 * 1024;  // copied of each record
   std::string service = {};                     // only its files; empty: all
+  bool processes = true;                        // look for the processes of both sides
 };
 
 // not_found: no such process, or none of its files is ours; permission_denied: it is another user's.
 Result<ObservedProcess> observe_process(int pid, const ObserveOptions& options = {});
+
+// The same for a service whose process cannot be seen from here, as it lives in another container: it is asked for its
+// files through its socket, which it answers while it polls. What it hands over only reads. Errors as of describe().
+Result<ObservedProcess> observe_service(const std::string& service, const ObserveOptions& options = {},
+                                        Nanoseconds timeout = std::chrono::seconds(1),
+                                        const std::string& directory = {});
 
 // Processes of this user in which files of `service` are open, servers first.
 struct Holder {
