@@ -88,6 +88,28 @@ TEST(ObserveTest, ALinkIsWhatItsTwoSegmentsSay) {
   EXPECT_EQ(seen.replies[0].records[0].method, 3);
 }
 
+TEST(ObserveTest, APieceSaysOfWhatItIsAPart) {
+  Link link;
+  const auto lane = ring::Lane::normal;
+  ring::Writer out(ring::NativeWriterMemory(link.client.ring(lane), &link.client.words(lane)->touched,
+                                            &link.server.words(lane)->released),
+                   {.ring_bytes = kSizes[0], .first = kFirst});
+  const auto claim = out.claim(128);
+  ring::RequestHeader header{};
+  header.call = 256;
+  header.extensions = ring::extension::piece;
+  const ring::PieceBlock piece{.total = 5000, .offset = 80};
+  std::memcpy(out.memory().bytes(claim.at) + 8, reinterpret_cast<const std::byte*>(&header) + 8, sizeof header - 8);
+  std::memcpy(out.memory().bytes(claim.at) + ring::kBlocksAt, &piece, sizeof piece);
+  out.send(claim, Head::make(128, Kind::request, ring::flag::more_pieces));
+  const auto process = observe();
+  const ObservedRecord& record = process->links.at(0).requests[0].records.at(0);
+  ASSERT_TRUE(record.piece);
+  EXPECT_EQ(record.piece->total, 5000u);
+  EXPECT_EQ(record.piece->offset, 80u);
+  EXPECT_EQ(record.payload.size(), 80u);
+}
+
 TEST(ObserveTest, TheMarkTellsWhatWasTaken) {
   Link link;
   Link::send(link.client, link.server, Kind::request, 1, 0, 200);

@@ -53,6 +53,10 @@ Shown Meaning::payload(const std::string& service, const shm::ObservedRecord& re
   if (!entry.trouble.empty() || table == nullptr || table->is_struct()) {
     return without(entry.trouble.empty() ? "the schema has no table for it" : entry.trouble);
   }
+  if (record.piece) {
+    return without(fmt::format("a piece, from byte {} of a message of {}", record.piece->offset, record.piece->total));
+  }
+  if (record.extensions != 0) return without("its header has extensions that this tool does not know");
   if (record.payload.size() != record.payload_bytes) return without("it is too long to be copied whole");
   auto decoded = decode(*entry.schema, *table, record.payload, limits);
   if (!decoded) return without(std::string(decoded.error().what()));

@@ -68,7 +68,17 @@ ObservedRecord read_record(const ring::Observed& seen, const std::byte* copy) {
     record.sent = header.sent;
     record.budget = header.budget;
     record.method = seen.head.detail();
+    record.extensions = header.extensions;
     header_bytes = sizeof header;
+  } else if ((seen.head.flags() & ring::flag::extensions) != 0 && seen.copied >= ring::kBlocksAt) {
+    std::memcpy(&record.extensions, copy + sizeof(ring::ReplyHeader), sizeof record.extensions);
+    header_bytes = ring::kBlocksAt;
+  }
+  if (record.extensions == ring::extension::piece && seen.copied >= ring::kPieceHeader) {
+    ring::PieceBlock piece;
+    std::memcpy(&piece, copy + ring::kBlocksAt, sizeof piece);
+    record.piece = piece;
+    header_bytes = ring::kPieceHeader;
   }
   record.payload_bytes = seen.head.bytes() - std::min(header_bytes, seen.head.bytes());
   record.payload.assign(copy + header_bytes, copy + std::max(seen.copied, header_bytes));

@@ -41,13 +41,15 @@ struct ObservedRecord {
   std::uint64_t position = 0;
   ring::Head head;
   std::uint64_t call = 0;
-  std::uint64_t sent = 0;               // requests: ticks of the link's clock
-  std::uint32_t budget = 0;             // requests: in steps of 16 ns
-  bool torn = false;                    // overwritten while it was copied: nothing else of it is true
-  bool taken = false;                   // requests: not past the server's mark
-  std::optional<std::uint16_t> method;  // of replies: of the request that they answer, where it could still be found
-  std::uint32_t payload_bytes = 0;      // in the ring
-  std::vector<std::byte> payload;       // a copy, of its first bytes if it is long
+  std::uint64_t sent = 0;                 // requests: ticks of the link's clock
+  std::uint32_t budget = 0;               // requests: in steps of 16 ns
+  bool torn = false;                      // overwritten while it was copied: nothing else of it is true
+  bool taken = false;                     // requests: not past the server's mark
+  std::uint16_t extensions = 0;           // the mask of blocks behind the header
+  std::optional<ring::PieceBlock> piece;  // the payload is a part of a larger message
+  std::optional<std::uint16_t> method;    // of replies: of the request that they answer, where it could still be found
+  std::uint32_t payload_bytes = 0;        // in the ring
+  std::vector<std::byte> payload;         // a copy, of its first bytes if it is long
 };
 
 // One direction of one lane.
