@@ -7,6 +7,7 @@
 #include <sstream>
 
 #include "commands.h"
+#include "methods.h"
 #include "say.h"
 #include "schema.h"
 #include "taut/rpc/service.h"
@@ -19,55 +20,6 @@ namespace taut::tool {
 namespace {
 
 constexpr auto kPatience = std::chrono::seconds(1);
-
-std::string everything_of(const shm::ServiceInfo& described) {
-  std::string all;
-  for (const auto& service : described.methods.services()) {
-    for (const auto& method : service.methods) all += (all.empty() ? "" : ", ") + service.name + "/" + method.name;
-  }
-  return all.empty() ? "nothing" : all;
-}
-
-// `name` is the whole name, or what stands behind its namespace.
-bool names(const std::string& whole, std::string_view name) {
-  return whole == name ||
-         (whole.size() > name.size() && whole.ends_with(name) && whole[whole.size() - name.size() - 1] == '.');
-}
-
-struct Found {
-  std::size_t service;  // index into the table
-  const rpc::MethodEntry* method;
-};
-
-std::optional<Found> find(const shm::ServiceInfo& described, const CallOptions& options, int& exit) {
-  const std::string& wanted = options.method;
-  const std::size_t slash = wanted.rfind('/');
-  if (slash == std::string::npos || slash == 0 || slash + 1 == wanted.size()) {
-    exit = fail(kUsage, "'{}' is not Service/Method; {} offers: {}", wanted, options.target, everything_of(described));
-    return std::nullopt;
-  }
-  const std::string service = wanted.substr(0, slash), method = wanted.substr(slash + 1);
-  const auto services = described.methods.services();
-  std::vector<std::size_t> matching;
-  for (std::size_t i = 0; i != services.size(); ++i) {
-    if (services[i].name == service) matching.assign(1, i);
-    if (services[i].name == service) break;
-    if (names(services[i].name, service)) matching.push_back(i);
-  }
-  if (matching.size() > 1) {
-    exit = fail(kUsage, "'{}' may be {} or {}: write it with its namespace", service, services[matching[0]].name,
-                services[matching[1]].name);
-    return std::nullopt;
-  }
-  if (!matching.empty()) {
-    for (const auto& entry : services[matching[0]].methods) {
-      if (entry.name == method) return Found{matching[0], &entry};
-    }
-  }
-  exit = fail(kNotFound, "{} has no {} '{}'; it offers: {}", options.target, matching.empty() ? "service" : "method",
-              matching.empty() ? service : method, everything_of(described));
-  return std::nullopt;
-}
 
 // The text behind -d.
 std::optional<std::string> read_data(const std::string& data, int& exit) {
@@ -128,7 +80,7 @@ int call(const CallOptions& options) {
   const shm::ServiceInfo& described = *asked;
 
   int exit = kFine;
-  const auto found = find(described, options, exit);
+  const auto found = find_method(described.methods.services(), options.method, options.target, exit);
   if (!found) return exit;
   const rpc::ServiceEntry& entry = described.methods.services()[found->service];
   auto schema = Schema::of(described.schemas[found->service], "the schema of " + url->name());

@@ -40,6 +40,23 @@ struct CheckOptions {
 };
 int check(const CheckOptions& options);
 
+struct DescribeOptions {
+  std::string target;  // a service, or a file that ends with .fbs or .bfbs
+  std::string method;  // Service or Service/Method; empty: everything
+  bool as_template = false;
+  bool json = false;
+};
+int describe(const DescribeOptions& options);
+
+struct InspectOptions {
+  std::string target;  // a service; empty: `pid`
+  int pid = 0;         // a process, with all its links
+  std::string schema;  // a file, for links whose service nobody describes any more
+  bool all = false;    // every record, not the oldest of each ring
+  bool json = false;
+};
+int inspect(const InspectOptions& options);
+
 struct VersionOptions {
   bool json = false;
 };

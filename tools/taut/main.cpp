@@ -46,6 +46,8 @@ int run(int argc, char** argv) {
   app.footer(std::string("\nExamples:\n"
                          "  taut demo                              two processes, a million calls, and the floor\n"
                          "  taut ls                                the services of this host\n"
+                         "  taut describe greeter                  its methods and messages\n"
+                         "  taut inspect greeter                   its links, and what waits in them\n"
                          "  taut call calculator Calculator/Add 1 2\n"
                          "  taut call greeter Greeter/SayHello -d '{\"name\": \"World\"}'\n"
                          "  taut check desk.fbs --against shm://desk\n\n") +
@@ -106,6 +108,31 @@ int run(int argc, char** argv) {
       "docs/evolution.md.\n\n" +
       std::string(kExitCodes));
 
+  DescribeOptions describe_options;
+  auto* describe_command = app.add_subcommand("describe", "Says what a service, or a schema, offers");
+  describe_command->add_option("TARGET", describe_options.target, "The service, or a file: .fbs or .bfbs")->required();
+  describe_command->add_option("METHOD", describe_options.method, "Service or Service/Method; default: everything");
+  describe_command->add_flag("--template", describe_options.as_template,
+                             "A request of the method as JSON, to be changed and given to taut call -d");
+  describe_command->footer("\n" + std::string(kExitCodes));
+
+  InspectOptions inspect_options;
+  auto* inspect_command = app.add_subcommand("inspect", "Draws the links of a service, also of one that hangs");
+  inspect_command->add_option("TARGET", inspect_options.target, "The service: shm://NAME, or NAME");
+  inspect_command->add_option("--pid", inspect_options.pid, "A process instead: all links that it has, as either side")
+      ->type_name("PID")
+      ->check(CLI::PositiveNumber);
+  inspect_command
+      ->add_option("--schema", inspect_options.schema,
+                   "A schema (.fbs, .bfbs) for links whose server took its own with it")
+      ->type_name("FILE");
+  inspect_command->add_flag("--all", inspect_options.all, "Every waiting record, not the oldest 16 of each ring");
+  inspect_command->footer(
+      "\nReads the memory of the processes, read-only, and asks nobody: it works while they hang, are stopped, or "
+      "have\n"
+      "lost their peer. Call ids and positions are hexadecimal.\n\n" +
+      std::string(kExitCodes));
+
   auto* version_command = app.add_subcommand("version", "Says which taut this is");
 
   try {
@@ -129,11 +156,14 @@ int run(int argc, char** argv) {
       return fail(kUsage, "--timeout: '{}' is no time; write a number and ns, us, ms, s or m, such as 500ms", timeout);
   }
   if (data_option->count() != 0) call_options.data = data.starts_with(kAsItStands) ? data.substr(1) : data;
-  demo_options.json = call_options.json = check_options.json = json;
+  demo_options.json = call_options.json = describe_options.json = inspect_options.json =
+      check_options.json = json;
   if (demo_command->parsed()) return demo(demo_options);
   if (ls_command->parsed()) return ls({.json = json});
   if (call_command->parsed()) return call(call_options);
   if (check_command->parsed()) return check(check_options);
+  if (describe_command->parsed()) return describe(describe_options);
+  if (inspect_command->parsed()) return inspect(inspect_options);
   if (version_command->parsed()) return version({.json = json});
   return kUsage;
 }

@@ -31,7 +31,7 @@ int fail(int code, fmt::format_string<Values...> format, Values&&... values) {
   return code;
 }
 
-// Text in quotes, as JSON has it.
+// Text in quotes, as JSON has it; safe to print: what a terminal might act on is escaped, what is no UTF-8 replaced.
 std::string json_text(std::string_view text);
 
 }  // namespace taut::tool

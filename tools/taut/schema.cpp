@@ -7,6 +7,7 @@
 #include "flatbuffers/idl.h"
 #include "flatbuffers/reflection.h"
 #include "say.h"
+#include "schema_check.h"
 
 namespace taut::tool {
 namespace {
@@ -42,14 +43,6 @@ std::vector<const reflection::Field*> fields_of(const reflection::Object& table)
   return fields;
 }
 
-// Searched one after the other: g++ 12 takes the library's binary search for a read past a table's end.
-const reflection::Object* table_named(const reflection::Schema& schema, std::string_view name) {
-  for (const auto* object : *schema.objects()) {
-    if (object->name()->string_view() == name) return object;
-  }
-  return nullptr;
-}
-
 template <class Attributes>
 bool has(const Attributes& attributes, std::string_view name) {
   for (const auto* attribute : attributes) {
@@ -74,11 +67,10 @@ Result<Schema> Schema::of(std::span<const std::byte> binary, std::string_view wh
   const int whose_bytes = static_cast<int>(whose.size());
   auto parts = std::make_unique<Parts>();
   parts->binary.assign(binary.begin(), binary.end());
-  flatbuffers::Verifier verifier(bytes_of(parts->binary), parts->binary.size());
-  if (parts->binary.empty() || !reflection::VerifySchemaBuffer(verifier) ||
-      !parts->parser.Deserialize(bytes_of(parts->binary), parts->binary.size())) {
-    return make_error(Code::failed_precondition, 0, {}, "%.*s %s", whose_bytes, whose.data(),
-                      parts->binary.empty() ? "is empty: the server has none" : "is not a binary FlatBuffers schema");
+  if (const auto checked = check_schema(parts->binary, whose); !checked) return checked.error();
+  if (!parts->parser.Deserialize(bytes_of(parts->binary), parts->binary.size())) {
+    return make_error(Code::failed_precondition, 0, {}, "%.*s is not what this tool's FlatBuffers can read",
+                      whose_bytes, whose.data());
   }
   return Schema(std::move(parts));
 }

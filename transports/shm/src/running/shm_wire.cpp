@@ -13,6 +13,7 @@ ShmWire::ShmWire(WireParts parts) : parts_(std::move(parts)) {
     const auto lane = static_cast<ring::Lane>(i);
     lanes_[i] = {parts_.own.ring(lane), parts_.peer.ring(lane), parts_.own.words(lane), parts_.peer.words(lane)};
   }
+  parts_.own.show(parts_.control ? Side::server : Side::client, parts_.agreement);
 }
 
 ShmWire::~ShmWire() { close(); }

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "ask.h"
 #include "description.h"
 #include "message_socket.h"
 #include "service_name.h"
@@ -25,8 +26,8 @@ bool wait_readable(int fd, Nanoseconds timeout) noexcept {
 
 }  // namespace
 
-Result<ServiceInfo> describe(const std::string& service, Nanoseconds timeout, const std::string& directory,
-                             const rpc::AllowedUsers& allow) {
+Result<Packet> ask(const std::string& service, std::span<const std::byte> question, Nanoseconds timeout,
+                   const std::string& directory, const rpc::AllowedUsers& allow) {
   if (auto checked = check_service_name(service); !checked) return checked.error();
   const auto opened = ServiceDirectory::open(directory, false, allow.uids);
   if (!opened) return opened.error();
@@ -35,7 +36,7 @@ Result<ServiceInfo> describe(const std::string& service, Nanoseconds timeout, co
   const auto socket = connect_to_service(*opened, service, true);
   if (!socket) return socket.error();
   const std::string server = "the server of shm://" + service;
-  if (const int refused = send_message(socket->get(), make_message<Describe>()); refused != 0) {
+  if (const int refused = send_packet(socket->get(), question, {}); refused != 0) {
     return make_error(Code::unavailable, refused, {}, "speaking to %s", server.c_str());
   }
   if (!wait_readable(socket->get(), timeout)) {
@@ -55,6 +56,16 @@ Result<ServiceInfo> describe(const std::string& service, Nanoseconds timeout, co
     const auto refusal = read_message<Refusal>(packet.view(), server);
     return refusal ? to_error(*refusal, "shm://" + service) : refusal.error();
   }
+  return packet;
+}
+
+Result<ServiceInfo> describe(const std::string& service, Nanoseconds timeout, const std::string& directory,
+                             const rpc::AllowedUsers& allow) {
+  const auto question = make_message<Describe>();
+  const auto answered = ask(service, std::as_bytes(std::span(&question, 1)), timeout, directory, allow);
+  if (!answered) return answered.error();
+  const Packet& packet = *answered;
+  const std::string server = "the server of shm://" + service;
   const auto answer = read_message<Description>(packet.view(), server);
   if (!answer) return answer.error();
   if (auto checked = check_descriptor_count(packet, 1, server); !checked) return checked.error();

@@ -1,6 +1,10 @@
 #include "taut/shm/link_segment.h"
 
+#include <unistd.h>
+
+#include <atomic>
 #include <bit>
+#include <ctime>
 #include <new>
 
 #include "taut/memory/directory.h"
@@ -18,6 +22,7 @@ struct Plan {
     }
     counters = directory.add(RegionKind::counters, 0, sizeof(rpc::Counters), alignof(rpc::Counters));
     releases = directory.add(RegionKind::releases, 0, sizeof(ring::ReleaseWords), alignof(ring::ReleaseWords));
+    agreement = directory.add(RegionKind::agreement, 0, sizeof(SharedAgreement), alignof(SharedAgreement));
     for (std::uint32_t lane = 0; lane < ring::kLaneCount; ++lane) {
       rings[lane] = directory.add(RegionKind::ring, lane, sizes[lane], memory::kSegmentStep);
     }
@@ -29,6 +34,7 @@ struct Plan {
   std::size_t counters = 0;
   std::size_t releases = 0;
   std::size_t arena = 0;
+  std::size_t agreement = 0;
 };
 
 }  // namespace
@@ -52,6 +58,7 @@ Result<LinkSegment> LinkSegment::create(const std::string& name, const RingSizes
   made.counters_ = new (data + plan.counters) rpc::Counters{};
   made.releases_ = new (data + plan.releases) ring::ReleaseWords{};
   if (arena_bytes != 0) made.arena_ = {data + plan.arena, arena_bytes};
+  made.agreement_ = new (data + plan.agreement) SharedAgreement{};
   return made;
 }
 
@@ -63,6 +70,23 @@ void LinkSegment::begin(std::uint64_t link, const FirstPositions& out, const Fir
     words_[lane]->released.store(in[lane], std::memory_order_relaxed);
     words_[lane]->taken.position.store(in[lane], std::memory_order_relaxed);
   }
+}
+
+void LinkSegment::show(Side side, const rpc::Agreement& agreement) noexcept {
+  timespec now{};
+  clock_gettime(CLOCK_REALTIME, &now);
+  SharedAgreement& shown = *agreement_;
+  shown.side = side;
+  shown.check = agreement.check;
+  shown.clock = agreement.clock;
+  shown.pid = static_cast<std::uint32_t>(getpid());
+  shown.peer_pid = static_cast<std::uint32_t>(agreement.peer_pid);
+  shown.inflight = side == Side::client ? agreement.calls_out_max : agreement.calls_in_max;
+  shown.reply_bytes_max = agreement.reply_bytes_max;
+  // Relaxed: who sees the time and not yet the rest shows a person zeros for a moment.
+  std::atomic_ref(shown.since_ns)
+      .store(static_cast<std::uint64_t>(now.tv_sec) * 1'000'000'000 + static_cast<std::uint64_t>(now.tv_nsec),
+             std::memory_order_relaxed);
 }
 
 Result<PeerLinkSegment> PeerLinkSegment::open(memory::Descriptor fd, std::uint64_t bytes, const RingSizes& rings,

@@ -42,6 +42,10 @@ std::string_view to_text(MessageType type) noexcept {
       return "description";
     case MessageType::goodbye:
       return "goodbye";
+    case MessageType::inspect:
+      return "inspect";
+    case MessageType::inspected:
+      return "inspected";
   }
   return "unknown message";
 }
@@ -119,6 +123,8 @@ template Ready make_message<Ready>() noexcept;
 template Goodbye make_message<Goodbye>() noexcept;
 template Describe make_message<Describe>() noexcept;
 template Description make_message<Description>() noexcept;
+template Inspect make_message<Inspect>() noexcept;
+template Inspected make_message<Inspected>() noexcept;
 template Result<Hello> read_message<Hello>(std::span<const std::byte>, std::string_view);
 template Result<Welcome> read_message<Welcome>(std::span<const std::byte>, std::string_view);
 template Result<Confirm> read_message<Confirm>(std::span<const std::byte>, std::string_view);
@@ -127,5 +133,7 @@ template Result<Refusal> read_message<Refusal>(std::span<const std::byte>, std::
 template Result<Describe> read_message<Describe>(std::span<const std::byte>, std::string_view);
 template Result<Description> read_message<Description>(std::span<const std::byte>, std::string_view);
 template Result<Goodbye> read_message<Goodbye>(std::span<const std::byte>, std::string_view);
+template Result<Inspect> read_message<Inspect>(std::span<const std::byte>, std::string_view);
+template Result<Inspected> read_message<Inspected>(std::span<const std::byte>, std::string_view);
 
 }  // namespace taut::shm

@@ -1,9 +1,11 @@
 #include "server_handshake.h"
 
 #include <sys/epoll.h>
+#include <unistd.h>
 
 #include <algorithm>
 
+#include "../observe/memory_files.h"
 #include "../running/link_watch.h"
 #include "agreement.h"
 #include "shm_acceptor.h"
@@ -71,6 +73,7 @@ Result<void> ServerHandshake::handle(Packet& packet) {
   const auto head = read_head(packet.view(), kClient);
   if (!head) return head.error();
   if (head->type == MessageType::describe) return describe(packet);
+  if (head->type == MessageType::inspect) return show(packet);
   return parts_ ? confirm(packet) : welcome(packet);
 }
 
@@ -83,6 +86,26 @@ Result<void> ServerHandshake::describe(const Packet& packet) {
   answer.links = *service.links;
   const int fd = service.description.fd.get();
   send_message(socket_.get(), answer, std::span(&fd, 1));
+  end();
+  return {};
+}
+
+Result<void> ServerHandshake::show(const Packet& packet) {
+  const auto question = read_message<Inspect>(packet.view(), kClient);
+  if (!question) return question.error();
+  if (auto checked = check_descriptor_count(packet, 0, kClient); !checked) return checked;
+  // Whoever may have links may not for that reason look into those of others.
+  if (packet.sender->uid != geteuid()) {
+    return make_error(Code::permission_denied, 0, "run the tool as the service's user, or as root with --pid",
+                      "the memory of %s is shown to its own user only", acceptor_.parts().url.c_str());
+  }
+  const auto files = own_memory_files(acceptor_.parts().name, question->after, kFilesAtOnce);
+  auto answer = make_message<Inspected>();
+  answer.count = static_cast<std::uint32_t>(files.size());
+  answer.last = files.size() == kFilesAtOnce ? static_cast<std::uint32_t>(files.back().number) : ~std::uint32_t{0};
+  std::vector<int> fds;
+  for (const auto& file : files) fds.push_back(file.fd.get());
+  send_message(socket_.get(), answer, fds);
   end();
   return {};
 }

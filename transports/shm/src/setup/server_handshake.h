@@ -41,6 +41,7 @@ class ServerHandshake final : public rpc::ControlPlane::Source {
   void on_time() override;
   Result<void> handle(Packet& packet);
   Result<void> describe(const Packet& packet);
+  Result<void> show(const Packet& packet);
   Result<void> welcome(Packet& packet);
   Result<void> confirm(const Packet& packet);
 

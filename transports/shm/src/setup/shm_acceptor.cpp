@@ -51,6 +51,7 @@ Result<std::unique_ptr<rpc::Acceptor>> ShmAcceptor::listen(const rpc::Url& url, 
   if (!reserve) return memory::descriptor_error(errno, "opening a reserve descriptor", "a listener", 5);
   ServiceParts parts{std::move(context),
                      options,
+                     url.rest,
                      url.name(),
                      *std::move(users),
                      std::make_shared<memory::ControlPage>(*std::move(control_page)),

@@ -25,7 +25,8 @@ class ServerHandshake;
 struct ServiceParts {
   rpc::ListenContext context;
   TransportOptions options;
-  std::string url;  // shm://orders
+  std::string name;  // orders
+  std::string url;   // shm://orders
   Users users;
   std::shared_ptr<memory::ControlPage> control_page;
   DescriptionFile description;

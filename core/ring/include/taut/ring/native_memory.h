@@ -4,8 +4,10 @@
 // memory that is accessed through std::atomic_ref while it is a head.
 #pragma once
 
+#include <algorithm>
 #include <atomic>
 #include <cstddef>
+#include <cstring>
 
 #include "taut/ring/order.h"
 #include "taut/ring/record.h"
@@ -87,6 +89,34 @@ class NativeReaderMemory {
  private:
   const std::byte* ring_;
   SharedWord* released_;
+};
+
+// For an observer (observer.h): everything is only read, and may change at any time.
+class NativeObserverMemory {
+ public:
+  NativeObserverMemory(const std::byte* ring, const SharedWord* touched, const SharedWord* released) noexcept
+      : ring_(ring), touched_(touched), released_(released) {}
+
+  [[nodiscard]] u64 load_head(u32 at, Order order) const noexcept { return load_word(at, order); }
+  // Word by word, each loaded once: a copy that is torn is at least torn between words.
+  void copy(std::byte* to, u32 at, u32 bytes) const noexcept {
+    for (u32 done = 0; done < bytes; done += sizeof(u64)) {
+      const u64 word = load_word(at + done, Order::relaxed);
+      std::memcpy(to + done, &word, std::min<u32>(sizeof word, bytes - done));
+    }
+  }
+  [[nodiscard]] u64 load_released(Order order) const noexcept { return released_->load(detail::native(order)); }
+  [[nodiscard]] u64 load_touched(Order order) const noexcept { return touched_->load(detail::native(order)); }
+  void fence(Order order) const noexcept { std::atomic_thread_fence(detail::native(order)); }
+
+ private:
+  [[nodiscard]] u64 load_word(u32 at, Order order) const noexcept {
+    auto* word = const_cast<u64*>(reinterpret_cast<const u64*>(ring_ + at));
+    return std::atomic_ref(*word).load(detail::native(order));
+  }
+  const std::byte* ring_;
+  const SharedWord* touched_;
+  const SharedWord* released_;
 };
 
 }  // namespace taut::ring

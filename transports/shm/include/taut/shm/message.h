@@ -11,6 +11,9 @@
 //   describe                          ->
 //                                     <-    description + description (description.h)
 //
+//   inspect                           ->
+//                                     <-    inspected + up to 6 of the service's memory files (observe.h)
+//
 // The head and the refusal keep their form in every layout, so that sides of two layouts can tell each other.
 // Trust  every field of a message is the peer's word: handshake.cpp says what is checked.
 #pragma once
@@ -46,6 +49,8 @@ enum class MessageType : uint16_t {
   describe = 6,
   description = 7,
   goodbye = 8,
+  inspect = 9,
+  inspected = 10,
 };
 
 //   0 8 magic   8 2 type   10 2 layout   12 4 bytes of the message
@@ -148,6 +153,26 @@ struct Description {
   uint32_t zero;
 };
 static_assert(sizeof(Description) == 32);
+
+// A service's memory files in order of their numbers at the server, some at a time.
+//   0 head   16 4 the number behind which to go on   20 4 zero
+struct Inspect {
+  static constexpr MessageType kType = MessageType::inspect;
+  MessageHead head;
+  uint32_t after;
+  uint32_t zero;
+};
+static_assert(sizeof(Inspect) == 24);
+
+//   0 head   16 4 the last one's number, to ask on with; ~0: there are no more   20 4 how many are with this message
+struct Inspected {
+  static constexpr MessageType kType = MessageType::inspected;
+  MessageHead head;
+  uint32_t last;
+  uint32_t count;
+};
+static_assert(sizeof(Inspected) == 24);
+inline constexpr std::size_t kFilesAtOnce = 6;
 
 // An Error of the other side.
 //   0 head   16 1 code   17 1 zero   18 2 bytes of what   20 2 bytes of hint   22 400 what   422 240 hint   662 2 zero
