@@ -7,7 +7,9 @@
 - Every path in backticks, as core/ring or ring.h or taut/taut.h, is a file or folder of the tree, or the end of one.
 - Every test in backticks, as Suite.Name, is a test.
 - Every decision is numbered once.
-- README.md's table of URL options and options.cpp name the same options.
+- README.md's table of URL options and options.cpp name the same options, and docs/embedding.md's table of CMake options
+  and the CMakeLists.txt of the root.
+- A block behind a line <!-- from: FILE --> stands in that file.
 """
 import pathlib
 import re
@@ -97,15 +99,29 @@ def wrong_options(root):
         yield "no option was found in options.cpp: this test must learn how it names them"
 
 
+def wrong_cmake_options(root):
+    code = set(re.findall(r"^option\((TAUT_\w+)", (root / "CMakeLists.txt").read_text(), re.M))
+    table = set(re.findall(r"^\| `(TAUT_\w+)` \|", (root / "docs/embedding.md").read_text(), re.M))
+    yield from (f"docs/embedding.md does not list the option {name}" for name in sorted(code - table))
+    yield from (f"docs/embedding.md lists {name}, which is no option of CMakeLists.txt" for name in sorted(table - code))
+
+
+def wrong_excerpts(root, text):
+    for name, block in re.findall(r"^<!-- from: (\S+) -->\n```\w*\n(.*?)^```", text, re.M | re.S):
+        if block not in (root / name).read_text():
+            yield f"a block does not stand in {name} as it says"
+
+
 def main():
     root = pathlib.Path(sys.argv[1]).resolve()
     files = tracked_files(root)
     pages = [root / "README.md", root / "CHANGELOG.md", *sorted((root / "docs").rglob("*.md"))]
     suites = tests_of(root)
-    wrong = list(wrong_options(root))
+    wrong = [*wrong_options(root), *wrong_cmake_options(root)]
     for page in pages:
         text = page.read_text()
-        found = (*wrong_links(page, text), *wrong_paths(text, files), *wrong_tests(text, suites))
+        found = (*wrong_links(page, text), *wrong_paths(text, files), *wrong_tests(text, suites),
+                 *wrong_excerpts(root, text))
         wrong += [f"{page.relative_to(root)}: {what}" for what in found]
     numbers = [path.name[:4] for path in (root / "docs/decisions").glob("*.md")]
     wrong += [f"docs/decisions: {number} is there twice" for number in sorted(set(numbers)) if numbers.count(number) > 1]
