@@ -21,9 +21,6 @@ namespace rpc = taut::rpc;
 
 namespace {
 
-// A server that is slower to answer is stopped, or does not poll.
-constexpr auto kPatience = std::chrono::seconds(1);
-
 // What both rings hold at most, frames and all: a pipe of this size is never full.
 std::size_t enough_for(const rpc::LinkOptions& options) {
   return 2 * (std::size_t{options.ring_bytes} + options.urgent_ring_bytes);
@@ -84,7 +81,7 @@ Result<void> PipeConnector::begin() {
     return make_error(Code::unavailable, 0, "does its server poll?", "the door %s is full", path_.c_str());
   }
   if (auto added = context_.control.add(pipes_->down.get(), EPOLLIN, *this); !added) return added;
-  context_.control.call_at(std::chrono::steady_clock::now() + kPatience, *this);
+  context_.control.call_at(std::chrono::steady_clock::now() + context_.options.connect_timeout, *this);
   return {};
 }
 
@@ -94,7 +91,7 @@ void PipeConnector::on_ready(int, std::uint32_t) {
 
 void PipeConnector::on_time() {
   fail(make_error(Code::deadline_exceeded, 0, "is it stopped, or does it not poll?",
-                  "the server of pipe://%s did not answer within a second", path_.c_str()));
+                  "the server of pipe://%s did not answer within the connect timeout", path_.c_str()));
 }
 
 // Reads the Welcome and its table and not a byte more: what follows is the link's.

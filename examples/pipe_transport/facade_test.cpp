@@ -35,7 +35,7 @@ TEST(Facade, serves_and_calls_through_pipes_and_through_shared_memory) {
   });
   ASSERT_TRUE(server.ready());
   for (const std::string& url : {pipe, std::string("shm://echo")}) {
-    auto link = taut::connect(url + "?timeout=60s", {}, make_transport());
+    auto link = taut::connect(url + "?timeout=60s&connect_timeout=60s", {}, make_transport());
     ASSERT_TRUE(link) << link.error();
     const std::uint8_t data[] = {1, 2, 3};
     const auto reply = echo::Echo::Client(*link).Echo({.data = data}, taut::wait);

@@ -3,10 +3,14 @@
 #include <fcntl.h>
 #include <gtest/gtest.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <atomic>
 #include <cstring>
 #include <filesystem>
+#include <fstream>
+#include <functional>
 #include <optional>
 #include <string>
 #include <thread>
@@ -56,20 +60,28 @@ Bytes request(std::uint64_t call, std::uint32_t payload_bytes, Kind kind = Kind:
   return record;
 }
 
+// Whose clock this was nobody knows.
+Bytes request_with_budget(std::uint64_t sent, std::uint32_t budget) {
+  Bytes record = request(1, 0);
+  std::memcpy(record.data() + offsetof(taut::ring::RequestHeader, sent), &sent, sizeof sent);
+  std::memcpy(record.data() + offsetof(taut::ring::RequestHeader, budget), &budget, sizeof budget);
+  return record;
+}
+
 // A server, an honest client of it, and a door to lie at.
 class Hostile : public ::testing::Test {
  protected:
   Hostile() : Hostile(Options{}) {}
-  explicit Hostile(Options options)
-      : server_(transports(options), {.log = [this](taut::Severity, std::string_view text) { log_ += text; }}),
-        client_(transports(), {.log = taut::testing::silent()}) {
-    listener_.emplace(*server_.serve(url(), echo_));
+  explicit Hostile(Options options) : client_(transports(), {.log = taut::testing::silent()}) {
+    server_.emplace(transports(options),
+                    taut::DispatcherOptions{.log = [this](taut::Severity, std::string_view text) { log_ += text; }});
+    listener_.emplace(*server_->serve(url(), echo_));
   }
   [[nodiscard]] std::string door() const { return folder_.path() + "/echo"; }
   [[nodiscard]] std::string url() const { return "pipe://" + door(); }
   void poll_until(const std::function<bool()>& done) {
     while (!done()) {
-      server_.poll();
+      server_->poll();
       client_.poll();
     }
   }
@@ -89,23 +101,24 @@ class Hostile : public ::testing::Test {
     return *ended;
   }
   // connect() turns its own dispatcher only, so the server turns in the meantime as a thread would.
-  taut::Result<taut::Link> connect() {
+  taut::Result<taut::Link> connect(const std::string& timeout = "60s") {
     std::atomic<bool> over{false};
     std::thread turning([&] {
-      server_.adopt_thread();
-      while (!over) server_.poll();
+      server_->adopt_thread();
+      while (!over) server_->poll();
     });
-    auto link = client_.connect(url() + "?timeout=60s");
+    auto link = client_.connect(url() + "?timeout=60s&connect_timeout=" + timeout);
     over = true;
     turning.join();
-    server_.adopt_thread();
+    server_->adopt_thread();
     return link;
   }
 
   taut::testing::ServiceFolder folder_;
   taut::testing::ContractEcho echo_;
   std::string log_;
-  taut::rpc::Dispatcher server_, client_;
+  std::optional<taut::rpc::Dispatcher> server_;
+  taut::rpc::Dispatcher client_;
   std::optional<taut::Listener> listener_;
   std::optional<taut::Link> link_;
 };
@@ -131,13 +144,30 @@ class Liar {
   }
   [[nodiscard]] bool welcomed() {
     hear();
-    return heard.size() >= sizeof(Welcome);
+    return heard.size() >= sizeof(Welcome) && heard.size() >= link_begins();
+  }
+  // The code of the first answer, once it is there.
+  [[nodiscard]] std::optional<taut::Code> answered() {
+    hear();
+    Frame next;
+    for (std::size_t at = link_begins(); at + sizeof next + 8 <= heard.size(); at += sizeof next + next.bytes) {
+      std::memcpy(&next, heard.data() + at, sizeof next);
+      Head head;
+      std::memcpy(&head.word, heard.data() + at + sizeof next, sizeof head.word);
+      if (next.kind == FrameKind::record) return static_cast<taut::Code>(head.detail() & 0xff);
+    }
+    return {};
   }
   Hello hello{
       .magic = kMagic, .version = kVersion, .pid = 1, .serial = 2, .ring_bytes = {65536, 8192}, .calls = 64, .zero = 0};
   Bytes heard;
 
  private:
+  [[nodiscard]] std::size_t link_begins() const {
+    Welcome welcome;
+    std::memcpy(&welcome, heard.data(), sizeof welcome);
+    return sizeof welcome + welcome.table_bytes;
+  }
   static void write(const Descriptor& fd, const Bytes& bytes) {
     EXPECT_EQ(write_some(fd.get(), bytes).bytes, bytes.size());
   }
@@ -168,10 +198,14 @@ INSTANTIATE_TEST_SUITE_P(
     A, HostileFrame,
     ::testing::Values(Lie{"kind_that_nobody_knows", frame(FrameKind{9}, {})},
                       Lie{"lane_that_nobody_has", frame(FrameKind::record, request(1, 0), {}, 2)},
+                      Lie{"header_with_more_in_it", bytes_of(Frame{0, FrameKind::goodbye, 0, 1})},
                       Lie{"record_of_4_GiB", frame(FrameKind::record, request(1, 0), 0xffffffff)},
                       Lie{"record_above_a_quarter_ring", frame(FrameKind::record, request(1, 16384))},
                       Lie{"record_without_a_header", frame(FrameKind::record, bytes_of(head_of(8, Kind::request)))},
-                      Lie{"record_larger_than_its_frame", frame(FrameKind::record, request(1, 64), 32) + Bytes(4096)},
+                      Lie{"record_larger_than_its_frame",
+                          frame(FrameKind::record, bytes_of(head_of(96, Kind::request)) + Bytes(24))},
+                      Lie{"record_smaller_than_its_frame",
+                          frame(FrameKind::record, bytes_of(head_of(32, Kind::request)) + Bytes(1016))},
                       Lie{"record_of_0_bytes_inside", frame(FrameKind::record, bytes_of(std::uint64_t{0}) + Bytes(56))},
                       Lie{"pad", frame(FrameKind::record, request(1, 0, Kind::pad))},
                       Lie{"answer_to_no_call", frame(FrameKind::record, request(1, 0, Kind::reply))},
@@ -185,14 +219,24 @@ TEST_F(Hostile, a_request_that_comes_byte_by_byte_is_answered) {
   Liar liar(door());
   liar.knock();
   poll_until([&] { return liar.welcomed(); });
-  const std::size_t before = liar.heard.size();
   for (const std::byte byte : frame(FrameKind::record, request(7, 0))) {
+    ASSERT_FALSE(liar.answered());
     liar.say({byte});
-    server_.poll();
+    server_->poll();
   }
-  // Bytes that are no message: the answer is a refusal, in a frame.
-  poll_until([&] { return liar.hear().bytes != 0 || liar.heard.size() >= before + sizeof(Frame) + 16; });
+  poll_until([&] { return liar.answered().has_value(); });
+  EXPECT_EQ(liar.answered(), taut::Code::invalid_argument) << "no bytes are no message";
   EXPECT_TRUE(echoed().ok());
+}
+
+TEST_F(Hostile, a_deadline_begins_where_the_request_arrives) {
+  Liar liar(door());
+  liar.knock();
+  poll_until([&] { return liar.welcomed(); });
+  constexpr std::uint32_t kMinute = 60'000'000'000 / taut::ring::kBudgetStepNs;
+  liar.say(frame(FrameKind::record, request_with_budget(1, kMinute)));
+  poll_until([&] { return liar.answered().has_value(); });
+  EXPECT_EQ(liar.answered(), taut::Code::invalid_argument) << "not deadline_exceeded by a clock that is another's";
 }
 
 TEST_F(Hostile, a_client_that_never_reads_keeps_nobody_waiting) {
@@ -201,7 +245,7 @@ TEST_F(Hostile, a_client_that_never_reads_keeps_nobody_waiting) {
   poll_until([&] { return liar.welcomed(); });
   for (std::uint64_t call = 1; call <= 64; ++call) {
     liar.say(frame(FrameKind::record, request(call, 0)));
-    server_.poll();
+    server_->poll();
   }
   for (int i = 0; i < 100; ++i) EXPECT_TRUE(echoed().ok());
 }
@@ -235,12 +279,17 @@ TEST_F(Hostile, noise_at_the_door_is_dropped_and_clients_come_in) {
 }
 
 TEST_F(Hostile, an_impossible_wish_is_refused_and_its_pipe_closed) {
-  for (const std::uint32_t ring_bytes : {0u, 1u, 4095u, 5000u, 0x80000000u}) {
+  const std::function<void(Hello&)> wishes[] = {
+      [](Hello& hello) { hello.version = kVersion + 1; }, [](Hello& hello) { hello.calls = 0; },
+      [](Hello& hello) { hello.ring_bytes[0] = 0; },      [](Hello& hello) { hello.ring_bytes[0] = 5000; },
+      [](Hello& hello) { hello.ring_bytes[1] = 2048; },   [](Hello& hello) { hello.ring_bytes[1] = 0x80000000; },
+  };
+  for (const auto& wish : wishes) {
     Liar liar(door());
-    liar.hello.ring_bytes[0] = ring_bytes;
+    wish(liar.hello);
     liar.knock();
     poll_until([&] { return log_.find("asks for what cannot be") != std::string::npos; });
-    EXPECT_TRUE(liar.hear().closed) << ring_bytes;
+    EXPECT_TRUE(liar.hear().closed);
     log_.clear();
     std::filesystem::remove(door() + ".1.2.up");
     std::filesystem::remove(door() + ".1.2.down");
@@ -248,11 +297,25 @@ TEST_F(Hostile, an_impossible_wish_is_refused_and_its_pipe_closed) {
 }
 
 TEST_F(Hostile, a_name_that_leads_to_no_pipe_is_refused) {
-  Liar liar(door());
-  std::filesystem::remove(door() + ".1.2.up");
-  std::filesystem::create_symlink("/dev/zero", door() + ".1.2.up");
-  liar.knock();
-  poll_until([&] { return log_.find("refused a link") != std::string::npos; });
+  const std::string name = door() + ".1.2.up";
+  std::ofstream(folder_.path() + "/file") << "text";
+  ASSERT_TRUE(make_fifo(folder_.path() + "/elsewhere"));
+  const std::function<void()> traps[] = {
+      [&] { std::filesystem::rename(folder_.path() + "/file", name); },
+      [&] { std::filesystem::create_symlink(folder_.path() + "/elsewhere", name); },
+      [&] { std::filesystem::create_directory(name); },
+  };
+  for (const auto& set_trap : traps) {
+    Liar liar(door());
+    std::filesystem::remove(name);
+    set_trap();
+    liar.knock();
+    poll_until([&] { return log_.find("refused a link") != std::string::npos || liar.welcomed(); });
+    EXPECT_TRUE(liar.heard.empty());
+    log_.clear();
+    std::filesystem::remove(name);
+    std::filesystem::remove(door() + ".1.2.down");
+  }
   EXPECT_TRUE(echoed().ok());
 }
 
@@ -261,9 +324,54 @@ struct FewLinks : Hostile {
 };
 TEST_F(FewLinks, one_link_more_than_allowed_is_not_taken) {
   ASSERT_TRUE(echoed().ok());
-  auto second = client_.connect(url() + "?connect_timeout=20ms");
-  ASSERT_FALSE(second);
+  ASSERT_FALSE(connect("50ms"));
+  EXPECT_THAT(log_, ::testing::HasSubstr("has 1 links already"));
   EXPECT_TRUE(echoed().ok());
+}
+
+TEST_F(Hostile, nothing_but_the_door_is_left_when_a_link_is_up) {
+  ASSERT_TRUE(echoed().ok());
+  for (const auto& entry : std::filesystem::directory_iterator(folder_.path())) EXPECT_EQ(entry.path(), door());
+}
+
+TEST_F(Hostile, a_second_server_is_refused_until_the_first_is_gone) {
+  taut::rpc::Dispatcher second(transports(), {.log = taut::testing::silent()});
+  const auto refused = second.serve(url(), echo_);
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().code(), taut::Code::already_exists);
+  listener_.reset();
+  EXPECT_TRUE(second.serve(url(), echo_));
+}
+
+// A child that tidies up before it ends: the pipes are its parent's too.
+TEST_F(Hostile, a_child_of_fork_does_not_end_the_links_of_its_parent) {
+  ASSERT_TRUE(echoed().ok());
+  const pid_t child = fork();
+  if (child == 0) {
+    link_.reset();
+    { const taut::rpc::Dispatcher gone = std::move(client_); }
+    _exit(0);
+  }
+  waitpid(child, nullptr, 0);
+  for (int i = 0; i < 10; ++i) server_->poll();
+  EXPECT_TRUE(echoed().ok());
+}
+
+// The server ends in the turn that answered: nothing of it pumps any more.
+TEST_F(Hostile, an_answer_of_the_last_turn_arrives) {
+  ASSERT_TRUE(echoed().ok());
+  std::optional<taut::Status> ended;
+  const std::uint8_t data[] = {1, 2, 3};
+  echo::Echo::Client(*link_).Echo({.data = data}).then([&](const taut::Answer<echo::Bytes>& answer) {
+    ended = answer.status();
+  });
+  client_.poll();
+  while (server_->poll() == 0) {
+  }
+  listener_.reset();
+  server_.reset();
+  while (!ended) client_.poll();
+  EXPECT_TRUE(ended->ok()) << *ended;
 }
 
 // The other way round: a server that welcomes with lies.

@@ -168,7 +168,7 @@ class Transport : public ::testing::TestWithParam<Kind> {
     orders.emplace(*link);
   }
   Link connect(const std::string& options = "") {
-    auto made = world->client().connect(world->url() + "?timeout=60s" + options);
+    auto made = world->client().connect(world->url() + "?timeout=60s&connect_timeout=60s" + options);
     if (!made) throw std::runtime_error(std::string(made.error().what()));
     return *std::move(made);
   }
