@@ -76,7 +76,7 @@ Result<void> PipeConnector::begin() {
                     .serial = serial,
                     .ring_bytes = {context_.options.ring_bytes, context_.options.urgent_ring_bytes},
                     .calls = context_.options.inflight,
-                    .zero = 0};
+                    .message_bytes_max = context_.options.message_bytes_max};
   if (write_some(door->get(), std::as_bytes(std::span(&hello, 1))).bytes != sizeof hello) {
     return make_error(Code::unavailable, 0, "does its server poll?", "the door %s is full", path_.c_str());
   }
@@ -145,6 +145,8 @@ Result<void> PipeConnector::link_up(const Welcome& welcome) {
   }
   agreement.calls_out_max = welcome.calls;
   agreement.reply_bytes_max = welcome.reply_bytes_max;
+  agreement.message_out_max = welcome.message_bytes_max;
+  agreement.message_in_max = context_.options.message_bytes_max;
   agreement.clock = context_.clock.source();
   agreement.link_id = welcome.link;
   agreement.peer_pid = static_cast<int>(welcome.pid);

@@ -1,5 +1,5 @@
-// The contract that every transport of taut passes, on this one: as it is, and with pipes of one page, so that frames
-// come and go in parts.
+// The contract that every transport of taut passes, on this one: as it is, and with pipes that are smaller than the
+// largest frame, which then comes and goes in parts.
 #include "taut/testing/contract.h"
 
 #include <memory>
@@ -18,4 +18,4 @@ std::unique_ptr<taut::testing::World> make_world(pipe_transport::Options options
 }  // namespace
 
 TAUT_TRANSPORT_CONTRACT(taut::testing::Kind{"pipe", [] { return make_world({}); }},
-                        taut::testing::Kind{"pipe_of_a_page", [] { return make_world({.pipe_bytes = 4096}); }});
+                        taut::testing::Kind{"small_pipe", [] { return make_world({.pipe_bytes = 16384}); }});

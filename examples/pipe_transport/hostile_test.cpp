@@ -158,8 +158,13 @@ class Liar {
     }
     return {};
   }
-  Hello hello{
-      .magic = kMagic, .version = kVersion, .pid = 1, .serial = 2, .ring_bytes = {65536, 8192}, .calls = 64, .zero = 0};
+  Hello hello{.magic = kMagic,
+              .version = kVersion,
+              .pid = 1,
+              .serial = 2,
+              .ring_bytes = {65536, 8192},
+              .calls = 64,
+              .message_bytes_max = 1 << 20};
   Bytes heard;
 
  private:
@@ -387,8 +392,10 @@ TEST(HostileServer, a_welcome_that_cannot_be_is_an_error_and_no_memory) {
                      .server_ring_bytes = {65536, 8192},
                      .calls = 64,
                      .reply_bytes_max = 4096,
+                     .message_bytes_max = 1 << 20,
                      .pid = 1,
-                     .table_bytes = 0};
+                     .table_bytes = 0,
+                     .zero = 0};
   std::vector<Welcome> lies(8, good);
   lies[0].magic = 0;
   lies[1].version = 2;

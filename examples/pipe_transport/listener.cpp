@@ -44,6 +44,7 @@ Welcome answer(const Hello& hello, const rpc::LinkOptions& limits) {
   }
   welcome.calls = std::min(hello.calls, limits.inflight);
   welcome.reply_bytes_max = limits.reply_bytes_max;
+  welcome.message_bytes_max = limits.message_bytes_max;
   welcome.pid = static_cast<std::uint32_t>(getpid());
   return welcome;
 }
@@ -90,7 +91,7 @@ PipeAcceptor::~PipeAcceptor() { context_.control.remove(door_.get()); }
 void PipeAcceptor::on_ready(int, std::uint32_t) {
   Hello hellos[kHellosPerTurn];
   const Moved moved = read_some(door_.get(), std::as_writable_bytes(std::span(hellos)));
-  const auto known = [](const Hello& hello) { return hello.magic == kMagic && hello.zero == 0; };
+  const auto known = [](const Hello& hello) { return hello.magic == kMagic; };
   const auto heard = std::span(hellos).first(moved.bytes / sizeof(Hello));
   if (moved.bytes % sizeof(Hello) != 0 || !std::all_of(heard.begin(), heard.end(), known)) {
     // Where one begins cannot be told any more. Whoever knocked rightly knocks again.
@@ -129,6 +130,8 @@ Result<void> PipeAcceptor::welcome(const Hello& hello) {
   }
   agreement.calls_in_max = welcome.calls;
   agreement.reply_bytes_max = welcome.reply_bytes_max;
+  agreement.message_out_max = hello.message_bytes_max;
+  agreement.message_in_max = welcome.message_bytes_max;
   agreement.clock = context_.clock.source();
   agreement.link_id = welcome.link;
   agreement.peer_pid = static_cast<int>(hello.pid);

@@ -31,7 +31,7 @@ struct Hello {
   std::uint32_t serial;
   std::uint32_t ring_bytes[taut::ring::kLaneCount];  // of the rings that the client writes, as it wishes
   std::uint32_t calls;                               // unanswered at a time, as it wishes
-  std::uint32_t zero;
+  std::uint32_t message_bytes_max;                   // of a message that the client takes in pieces
 };
 static_assert(sizeof(Hello) == 32 && PIPE_BUF % sizeof(Hello) == 0);
 
@@ -43,10 +43,12 @@ struct Welcome {
   std::uint32_t server_ring_bytes[taut::ring::kLaneCount];
   std::uint32_t calls;  // as wished, or fewer
   std::uint32_t reply_bytes_max;
+  std::uint32_t message_bytes_max;  // of a message that the server takes in pieces
   std::uint32_t pid;
   std::uint32_t table_bytes;
+  std::uint32_t zero;
 };
-static_assert(sizeof(Welcome) == 48);
+static_assert(sizeof(Welcome) == 56);
 
 enum class FrameKind : std::uint8_t { record = 1, marks = 2, goodbye = 3 };
 
