@@ -1,7 +1,9 @@
 # Every package that taut needs, found in one place. README.md names the reason for each.
 find_package(Threads REQUIRED)
 find_package(Boost 1.74 REQUIRED)                     # header only: Interprocess maps the segments
-find_package(FlatBuffers CONFIG REQUIRED)             # Debian spells it so; libflatbuffers-dev
+if(NOT TARGET flatbuffers::flatbuffers)               # a program that brings its own adds it first
+  find_package(FlatBuffers CONFIG REQUIRED NAMES FlatBuffers flatbuffers)  # Debian spells it so; libflatbuffers-dev
+endif()
 find_program(TAUT_FLATC flatc REQUIRED DOC "The FlatBuffers compiler (flatbuffers-compiler)")
 if(TAUT_BUILD_TOOLS)
   find_package(CLI11 CONFIG REQUIRED)

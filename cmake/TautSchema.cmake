@@ -7,6 +7,12 @@
 #   LINKS     the libraries of included schemas that are not listed here
 #
 # Cross builds set TAUT_GEN and TAUT_FLATC to programs that run on the building machine.
+#
+# Programs with one FlatBuffers need nothing more, whichever it is: messages are compiled with its headers and its flatc.
+# In a program that also holds code of another FlatBuffers, both define inline functions of one name, of which the linker
+# keeps either. For such a program set the variable TAUT_FLATBUFFERS_NAMESPACE to a name of your own before the first
+# taut_add_schema(): namespace `flatbuffers` is then called so in whatever links the schemas. What links them cannot use
+# the compiled parts of FlatBuffers (its parser) at the same time.
 set(TAUT_GEN "" CACHE FILEPATH "The stub generator to run instead of the one that is built or installed with taut")
 find_program(TAUT_FLATC flatc DOC "The FlatBuffers compiler (flatbuffers-compiler)")
 
@@ -53,5 +59,8 @@ function(taut_add_schema name)
   add_library(${name} STATIC ${sources})
   target_include_directories(${name} PUBLIC "${folder}")
   target_link_libraries(${name} PUBLIC taut::stubs ${arg_LINKS})
+  if(TAUT_FLATBUFFERS_NAMESPACE)
+    target_compile_definitions(${name} PUBLIC "flatbuffers=${TAUT_FLATBUFFERS_NAMESPACE}")
+  endif()
   set_target_properties(${name} PROPERTIES POSITION_INDEPENDENT_CODE ON)
 endfunction()

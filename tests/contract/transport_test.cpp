@@ -1,63 +1,17 @@
-// What every transport owes its users. One suite, run on each; see world.h for how a transport joins.
-#include <gmock/gmock.h>
-#include <gtest/gtest.h>
-
+// What every transport owes its users. One suite, run on each, inside the tree (worlds.cpp) and outside
+// (docs/transports.md); taut/testing/contract.h says how a transport joins.
+#include <algorithm>
 #include <numeric>
 
 #include "calculator.taut.h"
 #include "support/expect_status.h"
-#include "world.h"
+#include "taut/testing/contract.h"
 
 namespace taut::testing {
 namespace {
 
 using namespace std::chrono_literals;
 using ::testing::HasSubstr;
-
-struct Kind {
-  const char* name;
-  std::unique_ptr<World> (*make)();
-};
-
-desk::OrderInit order(std::uint64_t id, Wish wish = answer) {
-  static constexpr std::uint8_t kZeros[8] = {};
-  return {.id = id,
-          .price = wish,
-          .quantity = 1,
-          .party = desk::Party(flatbuffers::span<const std::uint8_t, 8>(kZeros, 8),
-                               flatbuffers::span<const std::uint8_t, 4>(kZeros, 4))};
-}
-
-class Transport : public ::testing::TestWithParam<Kind> {
- protected:
-  void SetUp() override {
-    world->start_server();
-    link.emplace(connect());
-    orders.emplace(*link);
-  }
-  Link connect(const std::string& options = "") {
-    auto made = world->client().connect(world->url() + "?timeout=60s" + options);
-    if (!made) throw std::runtime_error(std::string(made.error().what()));
-    return *std::move(made);
-  }
-  void poll_until(const std::function<bool()>& done) {
-    while (!done()) world->client().poll();
-  }
-  Status placed(std::uint64_t id, Wish wish) { return orders->Place(order(id, wish), taut::wait).status(); }
-  // Sends, and counts the ends.
-  void place(std::uint64_t id, Wish wish = answer) {
-    orders->Place(order(id, wish)).then([this](const Answer<desk::Ack>& ack) {
-      ends.push_back(ack.status());
-      if (ack) answered.push_back(ack->id());
-    });
-  }
-
-  std::unique_ptr<World> world = GetParam().make();
-  std::vector<Status> ends;
-  std::vector<std::uint64_t> answered;
-  std::optional<Link> link;
-  std::optional<desk::Orders::Client> orders;
-};
 
 TEST_P(Transport, echoes_bytes_of_every_size) {
   echo::Echo::Client echo(*link);
@@ -250,11 +204,6 @@ TEST_P(Transport, answers_that_were_sent_arrive_before_the_end_is_told) {
   EXPECT_EQ(answered, (std::vector<std::uint64_t>{1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 12}));
   EXPECT_STATUS(ends.back(), unavailable, yes, peer_closed, "");
 }
-
-INSTANTIATE_TEST_SUITE_P(On, Transport,
-                         ::testing::Values(Kind{"loopback", [] { return std::unique_ptr<World>(new LoopbackWorld); }},
-                                           Kind{"shm", [] { return std::unique_ptr<World>(new ShmWorld); }}),
-                         [](const auto& kind) { return std::string(kind.param.name); });
 
 }  // namespace
 }  // namespace taut::testing

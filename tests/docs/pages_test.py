@@ -9,7 +9,8 @@
 - A block behind <!-- from: PAGE --> stands in that page, which tests its code.
 - Every decision is numbered once.
 - Every row of docs/threat-model.md's tables names a test, and the tests that it names are there.
-- README.md's table of URL options and options.cpp name the same options.
+- README.md's table of URL options and options.cpp name the same options, and docs/embedding.md's table of CMake options
+  and the CMakeLists.txt of the root.
 """
 import pathlib
 import re
@@ -127,12 +128,19 @@ def wrong_threats(root, suites):
                 yield f"docs/threat-model.md: there is no test {name}"
 
 
+def wrong_cmake_options(root):
+    code = set(re.findall(r"^option\((TAUT_\w+)", (root / "CMakeLists.txt").read_text(), re.M))
+    table = set(re.findall(r"^\| `(TAUT_\w+)` \|", (root / "docs/embedding.md").read_text(), re.M))
+    yield from (f"docs/embedding.md does not list the option {name}" for name in sorted(code - table))
+    yield from (f"docs/embedding.md lists {name}, which is no option of CMakeLists.txt" for name in sorted(table - code))
+
+
 def main():
     root = pathlib.Path(sys.argv[1]).resolve()
     files = tracked_files(root)
     pages = [root / "README.md", root / "CHANGELOG.md", *sorted((root / "docs").rglob("*.md"))]
     suites = tests_of(root)
-    wrong = [*wrong_options(root), *wrong_threats(root, suites)]
+    wrong = [*wrong_options(root), *wrong_cmake_options(root), *wrong_threats(root, suites)]
     for page in pages:
         text = page.read_text()
         found = (*wrong_links(page, text), *wrong_paths(text, files), *wrong_tests(text, suites),

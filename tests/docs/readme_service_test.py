@@ -32,23 +32,15 @@ def run(*command):
         sys.exit(f"{' '.join(map(str, command))} failed:\n{done.stdout}")
 
 
-def main():
-    readme, prefix, work, *arguments = sys.argv[1:]
-    work = pathlib.Path(work)
-    shutil.rmtree(work, ignore_errors=True)
-    work.mkdir(parents=True)
-    extract(pathlib.Path(readme), work)
-    run("cmake", "-S", work, "-B", work / "build", f"-DCMAKE_PREFIX_PATH={prefix}", *arguments)
-    run("cmake", "--build", work / "build")
-
+def serve_and_call(server_program, client_program):
     # A short path: a socket's address holds 107 bytes.
     with tempfile.TemporaryDirectory(prefix="taut-readme-") as directory:
         environment = {**os.environ, "TAUT_DIR": directory}
-        server = subprocess.Popen([work / "build/server"], env=environment, stdout=subprocess.PIPE, text=True)
+        server = subprocess.Popen([server_program], env=environment, stdout=subprocess.PIPE, text=True)
         try:
             if server.stdout.readline() != "ready shm://prices\n":
                 sys.exit("the server did not say: ready shm://prices")
-            client = subprocess.run([work / "build/client"], env=environment, stdout=subprocess.PIPE, text=True,
+            client = subprocess.run([client_program], env=environment, stdout=subprocess.PIPE, text=True,
                                     timeout=PATIENCE_S, check=False)
         finally:
             server.terminate()
@@ -58,6 +50,17 @@ def main():
     if server_code != 0:
         sys.exit(f"the server ended with {server_code} at SIGTERM; expected 0")
     print(EXPECTED, end="")
+
+
+def main():
+    readme, prefix, work, *arguments = sys.argv[1:]
+    work = pathlib.Path(work)
+    shutil.rmtree(work, ignore_errors=True)
+    work.mkdir(parents=True)
+    extract(pathlib.Path(readme), work)
+    run("cmake", "-S", work, "-B", work / "build", f"-DCMAKE_PREFIX_PATH={prefix}", *arguments)
+    run("cmake", "--build", work / "build")
+    serve_and_call(work / "build/server", work / "build/client")
 
 
 if __name__ == "__main__":

@@ -8,10 +8,11 @@
 namespace taut {
 namespace {
 
-std::vector<std::unique_ptr<rpc::Transport>> all_transports() {
+std::vector<std::unique_ptr<rpc::Transport>> all_transports(std::unique_ptr<rpc::Transport> more = nullptr) {
   std::vector<std::unique_ptr<rpc::Transport>> transports;
   transports.push_back(shm::make_transport());
   transports.push_back(loopback::Network().transport());
+  if (more) transports.push_back(std::move(more));
   return transports;
 }
 
@@ -19,8 +20,15 @@ std::vector<std::unique_ptr<rpc::Transport>> all_transports() {
 
 Dispatcher::Dispatcher(DispatcherOptions options) : rpc::Dispatcher(all_transports(), std::move(options)) {}
 
+Dispatcher::Dispatcher(DispatcherOptions options, std::unique_ptr<rpc::Transport> more)
+    : rpc::Dispatcher(all_transports(std::move(more)), std::move(options)) {}
+
 Result<Link> connect(std::string_view url, LinkOptions options) {
   return rpc::connect_alone(std::make_unique<Dispatcher>(), url, options);
+}
+
+Result<Link> connect(std::string_view url, LinkOptions options, std::unique_ptr<rpc::Transport> more) {
+  return rpc::connect_alone(std::make_unique<Dispatcher>(DispatcherOptions{}, std::move(more)), url, options);
 }
 
 int report(const Error& error) {

@@ -7,9 +7,13 @@
 // makes "name.taut.h"; include both.
 #pragma once
 
+#include <memory>
+#include <string_view>
+
 #include "taut/base/result.h"
 #include "taut/base/status.h"
 #include "taut/rpc/dispatcher.h"
+#include "taut/rpc/transport.h"
 
 namespace taut {
 
@@ -20,6 +24,8 @@ using rpc::LinkOptions;
 class Dispatcher : public rpc::Dispatcher {
  public:
   explicit Dispatcher(DispatcherOptions options = {});
+  // With one more, of yours: Dispatcher loop({}, pipes::make_transport()). docs/transports.md says how one is made.
+  Dispatcher(DispatcherOptions options, std::unique_ptr<rpc::Transport> more);
 };
 
 // A link with a dispatcher of its own, for programs that only call. Waits up to the URL's `connect_timeout` (1 s) for a
@@ -31,6 +37,8 @@ template <class... Services>
 requires(sizeof...(Services) != 0) Result<Link> connect(std::string_view url, LinkOptions options = {}) {
   return rpc::that_fits<Services...>(connect(url, options));
 }
+// With one more transport, of yours.
+Result<Link> connect(std::string_view url, LinkOptions options, std::unique_ptr<rpc::Transport> more);
 
 // Says on stderr what failed and what to do, and returns an exit code for main(): 1, or 3 not found, 4 timeout,
 // 5 peer gone, 7 not permitted.

@@ -1,0 +1,202 @@
+// The contract of a transport: what every transport owes its users, as a suite of tests that runs on any of them. For
+// authors of transports; whoever tests a service of his own needs none of it.
+//
+//   #include "taut/testing/contract.h"
+//   TAUT_TRANSPORT_CONTRACT(taut::testing::Kind{"mine", [] {
+//     return taut::testing::make_process_world("mine://desk", [] { return my::make_transport(); });
+//   }});
+//
+// That file, linked with taut::contract and GTest::gmock_main, is the whole test program. A transport whose two ends do
+// not live in two processes derives from World instead. docs/transports.md says what a transport is made of.
+//
+// Threads  one, and one in each process that a World starts. fork() copies one thread: start none before.
+#pragma once
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <sched.h>
+
+#include <functional>
+#include <iostream>
+#include <memory>
+#include <optional>
+#include <stdexcept>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "echo.taut.h"
+#include "orders.taut.h"
+#include "support/accounting/journal.h"
+#include "support/child_process.h"
+#include "taut/rpc/dispatcher.h"
+
+namespace taut::testing {
+
+// What an order asks the server to do, in its price.
+enum Wish : std::int32_t { answer, hold, release_all, refuse, drop, throw_up, die };
+
+class ContractDesk final : public desk::Orders::Service {
+ public:
+  ContractDesk(Journal& journal, std::function<void()> die) : journal_(journal), die_(std::move(die)) {}
+  void Place(const desk::Order& order, Reply<desk::Ack> reply) override {
+    journal_.enter(order.id());
+    switch (order.price()) {
+      case hold:
+        return held_.emplace_back(order.id(), std::move(reply)), void();
+      case release_all:
+        for (auto& [id, held] : held_) held.send({.id = id});
+        held_.clear();
+        break;
+      case refuse:
+        return reply.refuse(Code::permission_denied, "the desk says no");
+      case drop:
+        return;
+      case throw_up:
+        throw std::runtime_error("the desk fell over");
+      case die:
+        return die_();
+      default:
+        break;
+    }
+    reply.send({.id = order.id()});
+  }
+  void Cancel(const desk::Cancel& cancel, Reply<desk::Ack> reply) override { reply.send({.id = cancel.id()}); }
+  // Snapshot is left to the generated answer.
+
+ private:
+  Journal& journal_;
+  std::function<void()> die_;
+  std::vector<std::pair<std::uint64_t, Reply<desk::Ack>>> held_;
+};
+
+struct ContractEcho final : echo::Echo::Service {
+  void Echo(const echo::Bytes& request, Reply<echo::Bytes> reply) override {
+    reply.send({.data = std::span(request.data()->data(), request.data()->size())});
+  }
+};
+
+inline LogCallback silent() {
+  return [](Severity, std::string_view) {};
+}
+
+// One transport as the contract sees it: a server that can be started, lost and dismissed, and a dispatcher for
+// clients.
+class World {
+ public:
+  virtual ~World() = default;
+  virtual void start_server() = 0;
+  virtual void lose_server() = 0;     // it dies: kill -9
+  virtual void dismiss_server() = 0;  // it goes in good order
+  virtual rpc::Dispatcher& client() = 0;
+  [[nodiscard]] virtual std::string url() const = 0;
+  // Lets the server work until `done`, without a turn of the client.
+  virtual void let_server_work(const std::function<bool()>& done) = 0;
+
+  Journal journal;
+};
+
+// A server in a process of its own and the client in this one: what most transports need.
+class ProcessWorld final : public World {
+ public:
+  using Transports = std::vector<std::unique_ptr<rpc::Transport>>;
+  ProcessWorld(std::string url, std::function<Transports()> make) : url_(std::move(url)), make_(std::move(make)) {}
+
+  void start_server() override {
+    server_.emplace([this](ChildProcess::Ready ready) {
+      ContractDesk desk(journal, [] { raise(SIGKILL); });
+      ContractEcho echo;
+      rpc::Dispatcher loop(make_(), {.log = silent()});
+      auto listener = loop.serve(url_, desk, echo);
+      if (!listener) {
+        std::cerr << listener.error() << '\n';
+        _exit(1);
+      }
+      ready();
+      loop.run_until(Signals{SIGTERM});
+    });
+    if (!server_->ready()) throw std::runtime_error("no server of " + url_ + " came up");
+  }
+  void lose_server() override { server_->kill(); }
+  void dismiss_server() override {
+    server_->signal(SIGTERM);
+    server_->wait();
+  }
+  rpc::Dispatcher& client() override { return client_; }
+  [[nodiscard]] std::string url() const override { return url_; }
+  void let_server_work(const std::function<bool()>& done) override {
+    while (!done()) sched_yield();
+  }
+
+ private:
+  std::string url_;
+  std::function<Transports()> make_;
+  rpc::Dispatcher client_{make_(), {.log = silent()}};
+  std::optional<ChildProcess> server_;
+};
+
+// `make` gives one transport; it is asked once in each process.
+inline std::unique_ptr<World> make_process_world(std::string url,
+                                                 std::function<std::unique_ptr<rpc::Transport>()> make) {
+  return std::make_unique<ProcessWorld>(std::move(url), [make = std::move(make)] {
+    ProcessWorld::Transports transports;
+    transports.push_back(make());
+    return transports;
+  });
+}
+
+// What the suite is run on: its name in the tests' names, and its world, made anew for each test.
+struct Kind {
+  const char* name;
+  std::unique_ptr<World> (*make)();
+};
+
+inline desk::OrderInit order(std::uint64_t id, Wish wish = answer) {
+  static constexpr std::uint8_t kZeros[8] = {};
+  return {.id = id,
+          .price = wish,
+          .quantity = 1,
+          .party = desk::Party(flatbuffers::span<const std::uint8_t, 8>(kZeros, 8),
+                               flatbuffers::span<const std::uint8_t, 4>(kZeros, 4))};
+}
+
+class Transport : public ::testing::TestWithParam<Kind> {
+ protected:
+  void SetUp() override {
+    world->start_server();
+    link.emplace(connect());
+    orders.emplace(*link);
+  }
+  Link connect(const std::string& options = "") {
+    auto made = world->client().connect(world->url() + "?timeout=60s&connect_timeout=60s" + options);
+    if (!made) throw std::runtime_error(std::string(made.error().what()));
+    return *std::move(made);
+  }
+  void poll_until(const std::function<bool()>& done) {
+    while (!done()) world->client().poll();
+  }
+  Status placed(std::uint64_t id, Wish wish) { return orders->Place(order(id, wish), taut::wait).status(); }
+  // Sends, and counts the ends.
+  void place(std::uint64_t id, Wish wish = answer) {
+    orders->Place(order(id, wish)).then([this](const Answer<desk::Ack>& ack) {
+      ends.push_back(ack.status());
+      if (ack) answered.push_back(ack->id());
+    });
+  }
+
+  std::unique_ptr<World> world = GetParam().make();
+  std::vector<Status> ends;
+  std::vector<std::uint64_t> answered;
+  std::optional<Link> link;
+  std::optional<desk::Orders::Client> orders;
+};
+
+}  // namespace taut::testing
+
+// Runs the suite on one Kind or more; once in a program.
+#define TAUT_TRANSPORT_CONTRACT(...)                                                       \
+  namespace taut::testing {                                                                \
+  INSTANTIATE_TEST_SUITE_P(On, Transport, ::testing::Values(__VA_ARGS__),                  \
+                           [](const auto& kind) { return std::string(kind.param.name); }); \
+  }                                                                                        \
+  static_assert(true)
