@@ -67,6 +67,8 @@ class LinkEnd {
 
   // --- calls of this side
   [[nodiscard]] CallRoom claim_request(ring::Lane lane, ring::u32 payload_bytes) noexcept;
+  // Fills the rings that this end writes with records that the peer steps over.
+  void fill_rings() noexcept;
   // Is `payload` the room of the claim that is open in this lane?
   [[nodiscard]] bool claimed(ring::Lane lane, const std::byte* payload) noexcept {
     return lane_of(lane).claimed == payload;

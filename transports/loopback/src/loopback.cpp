@@ -74,7 +74,7 @@ class Wires : public std::enable_shared_from_this<Wires> {
 
   int pump(Link& link, Ticks now) {
     int moved = 0;
-    for (std::size_t i = 0; i < ring::kLaneCount && !link.ended; ++i) {
+    for (std::size_t i = 0; i < ring::kLaneCount && !link.ended && !held; ++i) {
       for (Pipe* pipe : {&*link.there[i], &*link.back[i]}) {
         const Pipe::Moved what = pipe->move(faults, random, now, link.clock);
         if (what == Pipe::Moved::disconnect) {
@@ -86,8 +86,10 @@ class Wires : public std::enable_shared_from_this<Wires> {
     }
     if (!driving) {
       driving = true;
-      for (rpc::Dispatcher* dispatcher : driven) dispatcher->poll();
+      int done = moved;
+      for (rpc::Dispatcher* dispatcher : driven) done += dispatcher->poll();
       driving = false;
+      if (done == 0 && idle) idle();
     }
     return moved;
   }
@@ -102,6 +104,8 @@ class Wires : public std::enable_shared_from_this<Wires> {
   Faults faults;
   std::mt19937_64 random;
   bool driving = false;
+  bool held = false;
+  std::function<void()> idle;
   std::vector<rpc::Dispatcher*> driven;
   std::map<std::string, rpc::ListenContext*> listening;
   std::vector<std::weak_ptr<Link>> links;
@@ -195,6 +199,8 @@ void Network::set_faults(const Faults& faults) {
   wires_->random.seed(faults.seed);
 }
 void Network::drive(rpc::Dispatcher& dispatcher) { wires_->driven.push_back(&dispatcher); }
+void Network::when_idle(std::function<void()> f) { wires_->idle = std::move(f); }
+void Network::hold(bool on) { wires_->held = on; }
 void Network::cut() { wires_->end_all(Why::peer_died, "the loopback network cut the link"); }
 void Network::say_goodbye() { wires_->end_all(Why::peer_closed, "the peer said goodbye"); }
 std::unique_ptr<rpc::Transport> Network::transport() { return std::make_unique<Loopback>(wires_); }

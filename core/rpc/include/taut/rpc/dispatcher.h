@@ -177,5 +177,8 @@ class Dispatcher {
 // A link that owns the dispatcher it was made with, and belongs to the thread that uses it first.
 Result<Link> connect_alone(std::unique_ptr<Dispatcher> dispatcher, std::string_view url, const LinkOptions& options);
 
+// For <taut/testing.h>: fills the rings towards the server with records that it steps over. Refused calls are then real.
+void fill_rings(LinkState& link) noexcept;
+
 }  // namespace rpc
 }  // namespace taut
