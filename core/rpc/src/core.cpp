@@ -211,6 +211,7 @@ void Core::control_turn(Nanoseconds wait) noexcept {
   if (turn_->take_from_outside(Turn::kInbox)) take_inbox();
   for (const auto& end : ends_) {
     if (end->broken()) end_link(*end, {Why::peer_violation, end->violation()});
+    if (end->drain_state() != LinkEnd::Drain::no) drain_turn(*end);
   }
   const bool may_call_user = !turn_->waiting && !turn_->calling_user;
   if (any_news_ && may_call_user) tell_news();

@@ -28,6 +28,10 @@ class Core final : public Inbox, public std::enable_shared_from_this<Core> {
   Result<Listener> serve(std::string_view url, std::span<Service* const> services);
   Result<Link> connect(std::string_view url, const LinkOptions& options);
   void stop_listening(std::uint64_t endpoint) noexcept;
+  // The listener's links take no new calls, and end when what they took is answered (link_drain.cpp).
+  void begin_drain(std::uint64_t endpoint) noexcept;
+  [[nodiscard]] bool drained(std::uint64_t endpoint) const noexcept;
+  bool drain(std::uint64_t endpoint, Nanoseconds at_most) noexcept;
   void forget(LinkState& link) noexcept;
   // The claim of a call is over whose link ended while it was open.
   void drop_claim(std::uint64_t endpoint, ring::Lane lane, const std::byte* payload) noexcept;
@@ -67,6 +71,7 @@ class Core final : public Inbox, public std::enable_shared_from_this<Core> {
     std::unique_ptr<MethodTable> table;
     std::shared_ptr<const ServedMethods> methods;
     std::unique_ptr<Acceptor> acceptor;
+    bool draining = false;
   };
   struct LinkUp {
     std::uint64_t endpoint;
@@ -108,6 +113,7 @@ class Core final : public Inbox, public std::enable_shared_from_this<Core> {
   void happened(ConnectFailed& failed);
   void happened(Logged& logged);
   void end_link(LinkEnd& end, LinkEnded ended) noexcept;
+  void drain_turn(LinkEnd& end) noexcept;
   void bury_the_ended(bool all) noexcept;
   void tell_news();
 

@@ -36,6 +36,18 @@ Listener::~Listener() {
   if (const auto core = core_.lock()) core->stop_listening(endpoint_);
 }
 
+bool Listener::drain(Nanoseconds at_most) noexcept {
+  const auto core = core_.lock();
+  return core == nullptr || core->drain(endpoint_, at_most);
+}
+void Listener::begin_drain() noexcept {
+  if (const auto core = core_.lock()) core->begin_drain(endpoint_);
+}
+bool Listener::drained() const noexcept {
+  const auto core = core_.lock();
+  return core == nullptr || core->drained(endpoint_);
+}
+
 namespace rpc {
 namespace {
 

@@ -89,6 +89,21 @@ class LinkEnd {
   // Ends every call whose deadline has passed; returns the next deadline.
   Ticks expire(Ticks now) noexcept;
 
+  // --- draining (link_drain.cpp)
+  enum class Drain : std::uint8_t {
+    no,
+    begun,  // this side takes no new request, and has not told the peer yet
+    told,
+    heard,  // the peer takes none: nothing more is sent to it
+  };
+  [[nodiscard]] Drain drain_state() const noexcept { return drain_; }
+  // From here on requests are answered `draining`. Tells the client; called again until there was room for that.
+  void drain() noexcept;
+  // The goodbye of a server that drains says why.
+  void goodbye_may_be_of_a_drain() noexcept {
+    if (ended != nullptr && ended->why == Why::peer_closed && drain_ == Drain::heard) ended->why = Why::draining;
+  }
+
   // --- the end of the link
   // Hands out what the peer had still sent, then ends every call with the verdict that its marks allow.
   void bury() noexcept;
@@ -197,6 +212,8 @@ class LinkEnd {
   [[nodiscard]] Ran verdict(const PendingTable::Row& row, bool stopped) const noexcept;
   [[nodiscard]] Ran verdict_of_end(const PendingTable::Row& row) const noexcept;
   const std::byte* take_in(LaneEnd& lane, ring::Record record, std::byte* copy) noexcept;
+  void heard_drain() noexcept;
+  [[nodiscard]] Why halted() const noexcept { return drain_ == Drain::no ? Why::halted : Why::draining; }
   void broke_promise() noexcept;
   void broke(const char* format, std::uint64_t a = 0, std::uint64_t b = 0) noexcept;
 
@@ -251,6 +268,7 @@ class LinkEnd {
   bool closed_ = false;
   bool broken_ = false;
   bool claim_reported_ = false;
+  Drain drain_ = Drain::no;
   LaneEnd lanes_[ring::kLaneCount];
   PendingTable pending_;
   OpenRequests requests_;

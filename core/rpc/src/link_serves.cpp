@@ -63,7 +63,9 @@ void LinkEnd::serve(LaneEnd& lane, Record record, const std::byte* header_bytes,
     return refuse(request, Code::deadline_exceeded, Ran::no, Why::expired_in_queue, "the deadline passed in the queue");
   }
   if (halt_word_->load(std::memory_order_relaxed) != 0) [[unlikely]] {
-    return refuse(request, Code::unavailable, Ran::no, Why::halted, "the service is halted");
+    const Why why = halted();
+    return refuse(request, Code::unavailable, Ran::no, why,
+                  why == Why::halted ? "the service is halted" : "the server takes no new calls");
   }
   const u32 promised = lane.admission.promise(lane.out, method.answer_bound);
   if (promised == 0) [[unlikely]] {

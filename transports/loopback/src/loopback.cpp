@@ -94,6 +94,13 @@ class Wires : public std::enable_shared_from_this<Wires> {
     return moved;
   }
 
+  // A side that closes in good order has sent what it has sent: its peer finds it, as it would in shared memory.
+  void close(Link& link, int side) {
+    if (link.ended) return;
+    for (auto& pipe : side == 0 ? link.there : link.back) pipe->move({}, random, ~Ticks{0}, link.clock);
+    link.end(Why::peer_closed, "the peer closed the link");
+  }
+
   void end_all(Why why, const std::string& text) {
     for (const auto& weak : links) {
       if (const auto link = weak.lock()) link->end(why, text);
@@ -125,7 +132,7 @@ class LoopbackWire final : public rpc::Wire {
   rpc::Counters& counters() noexcept override { return link_->counters[side_]; }
   bool needs_pump() const noexcept override { return true; }
   int pump(Ticks now) noexcept override { return wires_->pump(*link_, now); }
-  void close() noexcept override { link_->end(Why::peer_closed, "the peer closed the link"); }
+  void close() noexcept override { wires_->close(*link_, side_); }
 
  private:
   std::shared_ptr<Wires> wires_;
