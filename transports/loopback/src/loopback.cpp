@@ -74,7 +74,7 @@ class Wires : public std::enable_shared_from_this<Wires> {
 
   int pump(Link& link, Ticks now) {
     int moved = 0;
-    for (std::size_t i = 0; i < ring::kLaneCount && !link.ended && !held; ++i) {
+    for (std::size_t i = 0; i < lanes_moved && !link.ended; ++i) {
       for (Pipe* pipe : {&*link.there[i], &*link.back[i]}) {
         const Pipe::Moved what = pipe->move(faults, random, now, link.clock);
         if (what == Pipe::Moved::disconnect) {
@@ -95,7 +95,7 @@ class Wires : public std::enable_shared_from_this<Wires> {
   }
 
   // A side that closes in good order has sent what it has sent: its peer finds it, as it would in shared memory.
-  void close(Link& link, int side) {
+  [[gnu::cold, gnu::noinline]] void close(Link& link, int side) {
     if (link.ended) return;
     for (auto& pipe : side == 0 ? link.there : link.back) pipe->move({}, random, ~Ticks{0}, link.clock);
     link.end(Why::peer_closed, "the peer closed the link");
@@ -111,7 +111,7 @@ class Wires : public std::enable_shared_from_this<Wires> {
   Faults faults;
   std::mt19937_64 random;
   bool driving = false;
-  bool held = false;
+  std::size_t lanes_moved = ring::kLaneCount;  // 0: held
   std::function<void()> idle;
   std::vector<rpc::Dispatcher*> driven;
   std::map<std::string, rpc::ListenContext*> listening;
@@ -207,7 +207,7 @@ void Network::set_faults(const Faults& faults) {
 }
 void Network::drive(rpc::Dispatcher& dispatcher) { wires_->driven.push_back(&dispatcher); }
 void Network::when_idle(std::function<void()> f) { wires_->idle = std::move(f); }
-void Network::hold(bool on) { wires_->held = on; }
+void Network::hold(bool on) { wires_->lanes_moved = on ? 0 : ring::kLaneCount; }
 void Network::cut() { wires_->end_all(Why::peer_died, "the loopback network cut the link"); }
 void Network::say_goodbye() { wires_->end_all(Why::peer_closed, "the peer said goodbye"); }
 std::unique_ptr<rpc::Transport> Network::transport() { return std::make_unique<Loopback>(wires_); }
