@@ -105,7 +105,8 @@ int Core::poll_links(int budget) noexcept {
 }
 
 void Core::pump() noexcept {
-  for (LinkEnd* end : pumped_) end->wire().pump(turn_->now);
+  // A transport that joins dispatchers may turn this one within; links then come and go.
+  for (std::size_t i = 0; i < pumped_.size(); ++i) pumped_[i]->wire().pump(turn_->now);
 }
 
 int Core::poll_cold(int budget) noexcept {
@@ -140,6 +141,7 @@ int Core::run_finished() noexcept {
   }
   const int done = static_cast<int>(running_finished_.size());
   running_finished_.clear();
+  turn_->now = turn_->clock.now();  // no link read it for them, and refused calls that are repeated leave no empty turn
   return done;
 }
 
@@ -169,6 +171,7 @@ int Core::run_posts(int budget) noexcept {
     }
   }
   if (next_post_ >= running_posts_.size()) running_posts_.clear();
+  turn_->now = turn_->clock.now();  // as in run_finished()
   {
     const std::unique_lock lock(posts_mutex_, std::try_to_lock);
     if (!lock || !running_posts_.empty() || !posts_.empty()) turn_->came_from_outside(Turn::kPosts);

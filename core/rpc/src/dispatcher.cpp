@@ -25,6 +25,11 @@ Signals::~Signals() {
   pthread_sigmask(SIG_SETMASK, &before_, nullptr);
 }
 
+bool Signals::came() const noexcept {
+  signalfd_siginfo info;
+  return read(fd_, &info, sizeof info) == sizeof info;
+}
+
 Listener& Listener::operator=(Listener&& other) noexcept {
   std::swap(core_, other.core_);
   std::swap(endpoint_, other.endpoint_);

@@ -60,6 +60,8 @@ class Signals {
   Signals(const Signals&) = delete;
   Signals& operator=(const Signals&) = delete;
   [[nodiscard]] int fd() const noexcept { return fd_; }
+  // Has one come since the last time? For programs that poll on their own instead of run_until().
+  [[nodiscard]] bool came() const noexcept;
 
  private:
   int fd_;
