@@ -89,6 +89,11 @@ class LinkEnd {
   // Ends every call whose deadline has passed; returns the next deadline.
   Ticks expire(Ticks now) noexcept;
 
+  // --- warming up (link_warm_up.cpp)
+  // A request with this index runs no handler: it is answered as one that did.
+  static constexpr ring::u16 kPing = 0xfffe;
+  void answer_ping(ring::Lane lane, const ring::RequestHeader& header) noexcept;
+
   // --- draining (link_drain.cpp)
   enum class Drain : std::uint8_t {
     no,

@@ -19,6 +19,7 @@ void LinkEnd::serve(LaneEnd& lane, Record record, const std::byte* header_bytes,
   std::memcpy(&header, header_bytes, sizeof header);
   const u32 method_index = record.head.detail();
   if (served_ == nullptr || method_index >= served_->count()) [[unlikely]] {
+    if (served_ != nullptr && method_index == kPing) return answer_ping(lane.name, header);
     return broke("a request for method %lu of %lu", method_index, served_ == nullptr ? 0 : served_->count());
   }
   if ((record.head.flags() & ~ring::flag::taken_wanted) != 0 || header.extensions != 0) [[unlikely]] {
