@@ -89,10 +89,8 @@ class LinkEnd {
   // Ends every call whose deadline has passed; returns the next deadline.
   Ticks expire(Ticks now) noexcept;
 
-  // --- warming up (link_warm_up.cpp)
-  // A request with this index runs no handler: it is answered as one that did.
+  // A request with this index runs no handler, and is answered as one that did (link_warm_up.cpp).
   static constexpr ring::u16 kPing = 0xfffe;
-  void answer_ping(ring::Lane lane, const ring::RequestHeader& header) noexcept;
 
   // --- draining (link_drain.cpp)
   enum class Drain : std::uint8_t {
@@ -194,6 +192,7 @@ class LinkEnd {
   void take(LaneEnd& lane, ring::Record record, const std::byte* header, const std::byte* bytes) noexcept;
   void serve(LaneEnd& lane, ring::Record record, const std::byte* header, std::span<const std::byte> payload) noexcept;
   OpenRequest* open_request(LaneEnd& lane, const ring::RequestHeader& header) noexcept;
+  void answer_ping(LaneEnd& lane, const ring::RequestHeader& header) noexcept;
   void run_request(LaneEnd& lane, OpenRequest& request, ring::u32 method_index, std::span<const std::byte> payload,
                    std::uint64_t end) noexcept;
   void finish(LaneEnd& lane, ring::Head head, const std::byte* header, std::span<const std::byte> payload) noexcept;

@@ -7,28 +7,6 @@
 
 namespace taut::rpc {
 
-void LinkEnd::answer_ping(ring::Lane lane_name, const ring::RequestHeader& header) noexcept {
-  LaneEnd& lane = lane_of(lane_name);
-  if (!lane.admission.enter()) {
-    lane.admission.leave(ring::kStep);
-    return broke("more unanswered calls than were granted");
-  }
-  counters_.requests_received.add();
-  OpenRequest& request = requests_.open();
-  request.call = header.call;
-  request.sent = header.sent;
-  request.started = turn_->now;
-  request.budget = header.budget;
-  request.bound = ring::kStep;
-  request.lane = lane_name;
-  request.room = AnswerRoom::none;
-  request.ran = false;
-  RawReply reply(request);
-  if (drain_ != Drain::no) return reply.refuse(Code::unavailable, Why::draining, "the server takes no new calls");
-  // Null while a handler writes another answer: the reply is then refused when it goes.
-  if (reply.claim(0) != nullptr) reply.send(0);
-}
-
 Status LinkState::warm_up(std::uint32_t calls) noexcept {
   const auto ping = [this](ring::Lane lane, std::uint32_t times) {
     BoundMethod method;
