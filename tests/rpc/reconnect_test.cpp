@@ -1,4 +1,5 @@
 // A link that ended comes back by itself, to the same server or the next one; on_link() tells of it.
+#include <functional>
 #include <stdexcept>
 
 #include "pair.h"
@@ -104,6 +105,27 @@ TEST(ReconnectTest, ARetryMadeWhenTheLinkEndedGoesToTheNewOneOrEnds) {
   if (!retry->status.ok()) {
     EXPECT_ENDED(*retry, Code::unavailable, Ran::no, Why::not_connected);
   }
+}
+
+// As many as a batch has: a turn full of them must read the clock all the same, or the control plane has no turn.
+TEST(ReconnectTest, CallsThatAreRepeatedWithoutAPauseDoNotKeepTheLinkDown) {
+  Pair pair;
+  pair.destroy_server();
+  pair.settle_links();
+  bool again = true;
+  std::function<void(const Outcome&)> repeat = [&](const Outcome&) {
+    if (again) pair.client().call_then(kSmall, "again", {}, [&](const Outcome& outcome) { repeat(outcome); });
+  };
+  for (int i = 0; i != 16; ++i) repeat({});
+  pair.restart_server();
+  for (int i = 0; i != 100 && !pair.client().link().up(); ++i) {
+    pair.pass(1ms);
+    pair.server().poll();
+    pair.caller().poll();
+  }
+  EXPECT_TRUE(pair.client().link().up());
+  again = false;
+  pair.settle();
 }
 
 TEST(ReconnectTest, AClaimThatWasOpenWhenTheLinkEndedIsRefusedAndTouchesNothing) {

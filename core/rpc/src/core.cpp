@@ -103,7 +103,8 @@ int Core::poll_links(int budget) noexcept {
 }
 
 void Core::pump() noexcept {
-  for (LinkEnd* end : pumped_) end->wire().pump(turn_->now);
+  // A transport that joins dispatchers may turn this one within; links then come and go.
+  for (std::size_t i = 0; i < pumped_.size(); ++i) pumped_[i]->wire().pump(turn_->now);
 }
 
 // One that has a record is polled with the hot ones from now on.
@@ -148,6 +149,7 @@ int Core::run_finished() noexcept {
   }
   const int done = static_cast<int>(running_finished_.size());
   running_finished_.clear();
+  turn_->now = turn_->clock.now();  // no link read it for them, and refused calls that are repeated leave no empty turn
   return done;
 }
 
@@ -177,6 +179,7 @@ int Core::run_posts(int budget) noexcept {
     }
   }
   if (next_post_ >= running_posts_.size()) running_posts_.clear();
+  turn_->now = turn_->clock.now();  // as in run_finished()
   {
     const std::unique_lock lock(posts_mutex_, std::try_to_lock);
     if (!lock || !running_posts_.empty() || !posts_.empty()) turn_->came_from_outside(Turn::kPosts);
@@ -226,6 +229,9 @@ void Core::control_turn(Nanoseconds wait) noexcept {
   if (turn_->take_from_outside(Turn::kReplies)) give_owed_answers(*turn_);
   if (turn_->take_from_outside(Turn::kInbox)) take_inbox();
   if (turn_->any_broken) end_the_broken();
+  for (const auto& end : ends_) {
+    if (end->drain_state() != LinkEnd::Drain::no) drain_turn(*end);
+  }
   const bool may_call_user = !turn_->waiting && !turn_->calling_user;
   if (any_news_ && may_call_user) tell_news();
   if (some_ended_ && may_call_user) bury_the_ended(false);

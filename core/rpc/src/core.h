@@ -31,6 +31,10 @@ class Core final : public Inbox, public std::enable_shared_from_this<Core> {
   Result<Listener> share(const Listener& listener, std::span<Service* const> services);
   Result<Link> connect(std::string_view url, const LinkOptions& options);
   void stop_listening(std::uint64_t endpoint) noexcept;
+  // The listener's links take no new calls, and end when what they took is answered (link_drain.cpp).
+  void begin_drain(std::uint64_t endpoint) noexcept;
+  [[nodiscard]] bool drained(std::uint64_t endpoint) const noexcept;
+  bool drain(std::uint64_t endpoint, Nanoseconds at_most) noexcept;
   void forget(LinkState& link) noexcept;
   // The claim of a call is over whose link ended while it was open.
   void drop_claim(std::uint64_t endpoint, ring::Lane lane, const std::byte* payload) noexcept;
@@ -78,6 +82,7 @@ class Core final : public Inbox, public std::enable_shared_from_this<Core> {
     std::shared_ptr<Seats> seats;
     std::shared_ptr<Seat> seat;          // this dispatcher's
     std::unique_ptr<Acceptor> acceptor;  // null: another dispatcher accepts
+    bool draining = false;
   };
   struct LinkUp {
     std::uint64_t endpoint;
@@ -123,6 +128,7 @@ class Core final : public Inbox, public std::enable_shared_from_this<Core> {
   void move_to_hot(LinkEnd& end) noexcept;
   void end_the_broken() noexcept;
   void end_link(LinkEnd& end, LinkEnded ended) noexcept;
+  void drain_turn(LinkEnd& end) noexcept;
   void bury_the_ended(bool all) noexcept;
   void tell_news();
 

@@ -210,8 +210,14 @@ void Core::stop_listening(std::uint64_t endpoint) noexcept {
 }
 
 void Core::forget(LinkState& link) noexcept {
-  std::erase_if(links_, [&](const auto& entry) { return entry.second == &link; });
-  if (LinkEnd* end = link.end()) end_link(*end, {Why::link_closed, "the link was closed by this side"});
+  const auto found = std::find_if(links_.begin(), links_.end(), [&](auto& entry) { return entry.second == &link; });
+  if (found == links_.end()) return;
+  const std::uint64_t endpoint = found->first;
+  links_.erase(found);
+  // More than one when its server drains.
+  for (const auto& end : ends_) {
+    if (end->endpoint == endpoint) end_link(*end, {Why::link_closed, "the link was closed by this side"});
+  }
 }
 
 // --- the inbox
@@ -263,6 +269,7 @@ void Core::happened(LinkUp& up) {
   ends_.push_back(std::move(end));
   cold_.reserve(ends_.capacity());
   hot_.reserve(ends_.capacity());
+  if (served != served_.end() && served->second.draining) ends_.back()->drain();
   if (link != links_.end()) {
     link->second->connected(*ends_.back());
     any_news_ = true;
@@ -303,6 +310,7 @@ void Core::end_link(LinkEnd& end, LinkEnded ended) noexcept {
   end.ended = std::make_shared<LinkEnded>(std::move(ended));
   const auto [first, last] = ends_by_link_.equal_range(end.wire().agreement().link_id);
   ends_by_link_.erase(std::find_if(first, last, [&](const auto& entry) { return entry.second == &end; }));
+  end.goodbye_may_be_of_a_drain();
   std::erase(hot_, &end);
   cold_.remove(end);
   std::erase(pumped_, &end);

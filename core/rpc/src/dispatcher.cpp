@@ -25,6 +25,11 @@ Signals::~Signals() {
   pthread_sigmask(SIG_SETMASK, &before_, nullptr);
 }
 
+bool Signals::came() const noexcept {
+  signalfd_siginfo info;
+  return read(fd_, &info, sizeof info) == sizeof info;
+}
+
 Listener& Listener::operator=(Listener&& other) noexcept {
   std::swap(core_, other.core_);
   std::swap(endpoint_, other.endpoint_);
@@ -35,6 +40,18 @@ Listener& Listener::operator=(Listener&& other) noexcept {
 
 Listener::~Listener() {
   if (const auto core = core_.lock()) core->stop_listening(endpoint_);
+}
+
+bool Listener::drain(Nanoseconds at_most) noexcept {
+  const auto core = core_.lock();
+  return core == nullptr || core->drain(endpoint_, at_most);
+}
+void Listener::begin_drain() noexcept {
+  if (const auto core = core_.lock()) core->begin_drain(endpoint_);
+}
+bool Listener::drained() const noexcept {
+  const auto core = core_.lock();
+  return core == nullptr || core->drained(endpoint_);
 }
 
 namespace rpc {

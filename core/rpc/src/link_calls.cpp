@@ -33,7 +33,7 @@ constexpr bool is_plain_answer(Head head) noexcept {
   if (lane.calls_open >= lane.calls_max) [[unlikely]]
     return {nullptr, 0, Why::calls_in_flight};
   if (halt_word_->load(std::memory_order_relaxed) != 0) [[unlikely]]
-    return {nullptr, 0, Why::halted};
+    return {nullptr, 0, halted()};
   const u32 bytes = sizeof(ring::RequestHeader) + payload_bytes;
   if (payload_bytes >= lane.out.ring_bytes()) [[unlikely]]
     return claim_large_request(lane, payload_bytes);
@@ -184,6 +184,11 @@ LinkEnd::Found LinkEnd::look_for(u64 call, Status& status, AnswerBuffer& buffer)
     return true;
   }
   if (!is_answer) {  // only a client waits, and nothing else is sent to one
+    if (record.head.kind() == Kind::drain) {
+      heard_drain();
+      lane.in.release(record.end);
+      return true;
+    }
     if ((record.head.kind_byte() & ring::kKindMayBeSkipped) == 0) {
       broke("a record of kind %lu, which was not agreed", record.head.kind_byte());
     } else {
@@ -278,7 +283,8 @@ Ran LinkEnd::verdict_of_end(const PendingTable::Row& row) const noexcept {
   if (row.sending) return Ran::no;
   // A peer that broke the rules proves nothing; in a child of fork() the marks are not there to be read.
   if (broken_ || ended->why == Why::peer_violation || ended->why == Why::forked) return Ran::maybe;
-  return verdict(row, (ended->why == Why::peer_died || ended->why == Why::peer_closed) && !ended->runs_on);
+  const bool stopped = ended->why == Why::peer_died || ended->why == Why::peer_closed || ended->why == Why::draining;
+  return verdict(row, stopped && !ended->runs_on);
 }
 
 Ticks LinkEnd::expire(Ticks now) noexcept {

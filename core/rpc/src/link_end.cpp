@@ -263,6 +263,8 @@ bool LinkEnd::waiting() const noexcept {
            {bytes + sizeof(ring::ReplyHeader), record.head.bytes() - sizeof(ring::ReplyHeader)});
   } else if (kind == Kind::cancel && served_ != nullptr) {
     cancel_arriving(lane, header);
+  } else if (kind == Kind::drain) {
+    heard_drain();
   } else if ((record.head.kind_byte() & ring::kKindMayBeSkipped) == 0) {
     broke("a record of kind %lu, which was not agreed", record.head.kind_byte());
   }

@@ -70,6 +70,8 @@ class LinkEnd {
 
   // --- calls of this side
   [[nodiscard]] CallRoom claim_request(ring::Lane lane, ring::u32 payload_bytes) noexcept;
+  // Fills the rings that this end writes with records that the peer steps over.
+  void fill_rings() noexcept;
   // Is `payload` the room of the claim that is open in this lane?
   [[nodiscard]] bool claimed(ring::Lane lane, const std::byte* payload) noexcept {
     return lane_of(lane).claimed == payload;
@@ -90,6 +92,24 @@ class LinkEnd {
   [[nodiscard]] Status give_up(std::uint64_t call, Code code, Why why, std::string_view text) noexcept;
   // Ends every call whose deadline has passed; returns the next deadline.
   Ticks expire(Ticks now) noexcept;
+
+  // A request with this index runs no handler, and is answered as one that did (link_warm_up.cpp).
+  static constexpr ring::u16 kPing = 0xfffe;
+
+  // --- draining (link_drain.cpp)
+  enum class Drain : std::uint8_t {
+    no,
+    begun,  // this side takes no new request, and has not told the peer yet
+    told,
+    heard,  // the peer takes none: nothing more is sent to it
+  };
+  [[nodiscard]] Drain drain_state() const noexcept { return drain_; }
+  // From here on requests are answered `draining`. Tells the client; called again until there was room for that.
+  void drain() noexcept;
+  // The goodbye of a server that drains says why.
+  void goodbye_may_be_of_a_drain() noexcept {
+    if (ended != nullptr && ended->why == Why::peer_closed && drain_ == Drain::heard) ended->why = Why::draining;
+  }
 
   // --- the end of the link
   // Hands out what the peer had still sent, then ends every call with the verdict that its marks allow.
@@ -190,6 +210,7 @@ class LinkEnd {
   void take(LaneEnd& lane, ring::Record record, const std::byte* header, const std::byte* bytes) noexcept;
   void serve(LaneEnd& lane, ring::Record record, const std::byte* header, std::span<const std::byte> payload) noexcept;
   OpenRequest* open_request(LaneEnd& lane, const ring::RequestHeader& header) noexcept;
+  void answer_ping(LaneEnd& lane, const ring::RequestHeader& header) noexcept;
   void run_request(LaneEnd& lane, OpenRequest& request, ring::u32 method_index, std::span<const std::byte> payload,
                    std::uint64_t end) noexcept;
   void finish(LaneEnd& lane, ring::Head head, const std::byte* header, std::span<const std::byte> payload) noexcept;
@@ -215,6 +236,8 @@ class LinkEnd {
   [[nodiscard]] Ran verdict(const PendingTable::Row& row, bool stopped) const noexcept;
   [[nodiscard]] Ran verdict_of_end(const PendingTable::Row& row) const noexcept;
   const std::byte* take_in(LaneEnd& lane, ring::Record record, std::byte* copy) noexcept;
+  void heard_drain() noexcept;
+  [[nodiscard]] Why halted() const noexcept { return drain_ == Drain::no ? Why::halted : Why::draining; }
   void broke_promise() noexcept;
   void broke(const char* format, std::uint64_t a = 0, std::uint64_t b = 0) noexcept;
 
@@ -288,6 +311,7 @@ class LinkEnd {
   bool closed_ = false;
   bool broken_ = false;
   bool claim_reported_ = false;
+  Drain drain_ = Drain::no;
   LaneEnd lanes_[ring::kLaneCount];
   PendingTable pending_;
   OpenRequests requests_;

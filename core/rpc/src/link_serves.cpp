@@ -19,6 +19,7 @@ void LinkEnd::serve(LaneEnd& lane, Record record, const std::byte* header_bytes,
   std::memcpy(&header, header_bytes, sizeof header);
   const u32 method_index = record.head.detail();
   if (served_ == nullptr || method_index >= served_->count()) [[unlikely]] {
+    if (served_ != nullptr && method_index == kPing) return answer_ping(lane, header);
     return broke("a request for method %lu of %lu", method_index, served_ == nullptr ? 0 : served_->count());
   }
   if ((record.head.flags() & ~ring::flag::taken_wanted) != 0 || header.extensions != 0) [[unlikely]] {
@@ -53,6 +54,15 @@ void LinkEnd::serve(LaneEnd& lane, Record record, const std::byte* header_bytes,
   return &request;
 }
 
+[[gnu::cold, gnu::noinline]] void LinkEnd::answer_ping(LaneEnd& lane, const ring::RequestHeader& header) noexcept {
+  OpenRequest* const request = open_request(lane, header);
+  if (request == nullptr) return;
+  RawReply reply(*request);
+  if (drain_ != Drain::no) return reply.refuse(Code::unavailable, Why::draining, "the server takes no new calls");
+  // Null while a handler writes another answer: the reply is then refused when it goes.
+  if (reply.claim(0) != nullptr) reply.send(0);
+}
+
 // The message is whole. `end` is the position behind its record, or its last piece.
 [[gnu::always_inline]] inline void LinkEnd::run_request(LaneEnd& lane, OpenRequest& request, u32 method_index,
                                                         std::span<const std::byte> payload, u64 end) noexcept {
@@ -65,7 +75,9 @@ void LinkEnd::serve(LaneEnd& lane, Record record, const std::byte* header_bytes,
     return refuse(request, Code::deadline_exceeded, Ran::no, Why::expired_in_queue, "the deadline passed in the queue");
   }
   if (halt_word_->load(std::memory_order_relaxed) != 0) [[unlikely]] {
-    return refuse(request, Code::unavailable, Ran::no, Why::halted, "the service is halted");
+    const Why why = halted();
+    return refuse(request, Code::unavailable, Ran::no, why,
+                  why == Why::halted ? "the service is halted" : "the server takes no new calls");
   }
   const u32 promised = lane.admission.promise(lane.out, method.answer_bound);
   if (promised == 0) [[unlikely]] {

@@ -38,6 +38,8 @@ void LinkState::stop_connecting() {
 }
 
 void LinkState::attempt_after(Nanoseconds delay) {
+  // Timers of the control plane run by the real clock. Where a test moves the time, its next turn tries again.
+  if (turn_->clock.source() == ClockSource::manual) delay = 0ns;
   core_->control().perform(
       [this, delay] { core_->control().call_at(std::chrono::steady_clock::now() + delay, *this); });
 }
@@ -141,6 +143,24 @@ void LinkState::attempt_failed(const Error& error) {
   last_error_ = error;
   backoff_ = backoff_ == 0ns ? kBackoffFirst : std::min(2 * backoff_, kBackoffMax);
   attempt_after(backoff_);
+}
+
+// Records with the bit that lets the peer step over them, each as large as may be.
+void LinkEnd::fill_rings() noexcept {
+  for (LaneEnd& lane : lanes_) {
+    if (lane.claimed != nullptr || broken_) continue;
+    for (ring::u32 bytes = lane.out.ring_bytes() / 4; bytes >= ring::kStep;) {
+      if (lane.claim_record(bytes, lane.admission.reserve())) {
+        lane.out.send(lane.claim, ring::Head::make(bytes, ring::Kind{ring::kKindMayBeSkipped}));
+      } else {
+        bytes /= 2;
+      }
+    }
+  }
+}
+
+void fill_rings(LinkState& link) noexcept {
+  if (LinkEnd* end = link.end()) end->fill_rings();
 }
 
 // On the control plane's thread, like everything that touches the connector.

@@ -30,6 +30,8 @@ Explained explain(Why why) noexcept {
       return {Code::unavailable, "the link has no server at present and reconnects by itself"};
     case Why::halted:
       return {Code::unavailable, "the service is halted"};
+    case Why::draining:
+      return {Code::unavailable, "the server takes no new calls; the link looks for its successor"};
     case Why::open_claim:
       return {Code::failed_precondition, "another claim of this lane is open: send it or let it go first"};
     case Why::inside_handler:
@@ -139,7 +141,8 @@ Status LinkState::wait(const BoundMethod& method, CallRoom room, u32 payload_byt
   if (sent.row == nullptr) [[unlikely]] {
     count_refusal(sent.refused);
     // A client that only waits has no other turn in which its link could come back.
-    const bool no_link = sent.refused == Why::not_connected || sent.refused == Why::peer_violation;
+    const bool no_link =
+        sent.refused == Why::not_connected || sent.refused == Why::peer_violation || sent.refused == Why::draining;
     if (no_link && core_->on_owner()) core_->control_turn(Nanoseconds{0});
     return refusal(sent.refused, method);
   }

@@ -33,6 +33,8 @@ class LinkState final : public ControlPlane::Source {
   Status wait(const BoundMethod& method, CallRoom room, std::uint32_t payload_bytes, Nanoseconds timeout,
               AnswerBuffer& buffer) noexcept;
 
+  Status warm_up(std::uint32_t calls) noexcept;  // link_warm_up.cpp
+
   // --- for the Core
   void start(std::unique_ptr<Connector> connector);
   void connected(LinkEnd& end);

@@ -4,6 +4,7 @@
 
 #include "hello.taut.h"
 #include "taut/base/result.h"
+#include "taut/testing.h"
 
 struct Hello final : hello::Greeter::Service {
   void SayHello(const hello::Request& request, taut::Reply<hello::Reply> reply) override {
@@ -17,7 +18,13 @@ int main() {
   if (refused || refused.error().code() != taut::Code::not_found) return 1;
   std::printf("%.*s\n", static_cast<int>(refused.error().what().size()), refused.error().what().data());
 
-  const Hello service;
+  Hello service;
+  taut::testing::Wire wire;
+  taut::Link link = wire.connect(service);
+  hello::Greeter::Client greeter{link};
+  const auto reply = greeter.SayHello({.name = "World"}, taut::wait);
+  if (!reply || reply->text()->str() != "Hello, World") return 1;
+
   const taut::Message<hello::Request> request({.name = "World"});
   if (!taut::stubs::check<hello::Request>(request.bytes()) || request->name()->str() != "World") return 1;
   return service.description().name == "hello.Greeter" ? 0 : 1;

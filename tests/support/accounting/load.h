@@ -218,7 +218,8 @@ class Load {
   }
 
   static bool was_sent(Why why) noexcept {
-    return why != Why::not_connected && why != Why::calls_in_flight && why != Why::ring_full && why != Why::halted;
+    return why != Why::not_connected && why != Why::calls_in_flight && why != Why::ring_full && why != Why::halted &&
+           why != Why::draining;
   }
   void judge(const Row& row, const Status& status) {
     ++ends_[{status.code(), status.why()}];

@@ -74,7 +74,7 @@ class Wires : public std::enable_shared_from_this<Wires> {
 
   int pump(Link& link, Ticks now) {
     int moved = 0;
-    for (std::size_t i = 0; i < ring::kLaneCount && !link.ended; ++i) {
+    for (std::size_t i = 0; i < lanes_moved && !link.ended; ++i) {
       for (Pipe* pipe : {&*link.there[i], &*link.back[i]}) {
         const Pipe::Moved what = pipe->move(faults, random, now, link.clock);
         if (what == Pipe::Moved::disconnect) {
@@ -86,10 +86,19 @@ class Wires : public std::enable_shared_from_this<Wires> {
     }
     if (!driving) {
       driving = true;
-      for (rpc::Dispatcher* dispatcher : driven) dispatcher->poll();
+      int done = moved;
+      for (rpc::Dispatcher* dispatcher : driven) done += dispatcher->poll();
       driving = false;
+      if (done == 0 && idle) idle();
     }
     return moved;
+  }
+
+  // A side that closes in good order has sent what it has sent: its peer finds it, as it would in shared memory.
+  [[gnu::cold, gnu::noinline]] void close(Link& link, int side) {
+    if (link.ended) return;
+    for (auto& pipe : side == 0 ? link.there : link.back) pipe->move({}, random, ~Ticks{0}, link.clock);
+    link.end(Why::peer_closed, "the peer closed the link");
   }
 
   void end_all(Why why, const std::string& text) {
@@ -102,6 +111,8 @@ class Wires : public std::enable_shared_from_this<Wires> {
   Faults faults;
   std::mt19937_64 random;
   bool driving = false;
+  std::size_t lanes_moved = ring::kLaneCount;  // 0: held
+  std::function<void()> idle;
   std::vector<rpc::Dispatcher*> driven;
   std::map<std::string, rpc::ListenContext*> listening;
   std::vector<std::weak_ptr<Link>> links;
@@ -121,7 +132,7 @@ class LoopbackWire final : public rpc::Wire {
   rpc::Counters& counters() noexcept override { return link_->counters[side_]; }
   bool needs_pump() const noexcept override { return true; }
   int pump(Ticks now) noexcept override { return wires_->pump(*link_, now); }
-  void close() noexcept override { link_->end(Why::peer_closed, "the peer closed the link"); }
+  void close() noexcept override { wires_->close(*link_, side_); }
 
  private:
   std::shared_ptr<Wires> wires_;
@@ -195,6 +206,8 @@ void Network::set_faults(const Faults& faults) {
   wires_->random.seed(faults.seed);
 }
 void Network::drive(rpc::Dispatcher& dispatcher) { wires_->driven.push_back(&dispatcher); }
+void Network::when_idle(std::function<void()> f) { wires_->idle = std::move(f); }
+void Network::hold(bool on) { wires_->lanes_moved = on ? 0 : ring::kLaneCount; }
 void Network::cut() { wires_->end_all(Why::peer_died, "the loopback network cut the link"); }
 void Network::say_goodbye() { wires_->end_all(Why::peer_closed, "the peer said goodbye"); }
 std::unique_ptr<rpc::Transport> Network::transport() { return std::make_unique<Loopback>(wires_); }

@@ -60,6 +60,8 @@ class Signals {
   Signals(const Signals&) = delete;
   Signals& operator=(const Signals&) = delete;
   [[nodiscard]] int fd() const noexcept { return fd_; }
+  // Has one come since the last time? For programs that poll on their own instead of run_until().
+  [[nodiscard]] bool came() const noexcept;
 
  private:
   int fd_;
@@ -75,6 +77,15 @@ class Listener {
   ~Listener();
   // As it may be printed and connected to; lives as long as the listener.
   [[nodiscard]] const char* url() const noexcept { return url_.c_str(); }
+
+  // Ends the service without loss: gives the name back, so that a successor can take it; tells the clients, whose links
+  // look for the successor; answers what was taken, and lets each link go. Polls meanwhile, so it is not called inside
+  // a handler. Links that have unanswered calls after `at_most` are closed: false. True: every call was answered, or
+  // did not run.
+  bool drain(Nanoseconds at_most = std::chrono::seconds(5)) noexcept;
+  // The same for a program that polls on its own, until drained().
+  void begin_drain() noexcept;
+  [[nodiscard]] bool drained() const noexcept;
 
  private:
   friend class rpc::Core;
@@ -205,6 +216,10 @@ class Dispatcher {
 
 // A link that owns the dispatcher it was made with, and belongs to the thread that uses it first.
 Result<Link> connect_alone(std::unique_ptr<Dispatcher> dispatcher, std::string_view url, const LinkOptions& options);
+
+// For <taut/testing.h>: fills the rings towards the server with records that it steps over. Refused calls are then
+// real.
+void fill_rings(LinkState& link) noexcept;
 
 }  // namespace rpc
 }  // namespace taut

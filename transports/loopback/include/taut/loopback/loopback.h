@@ -10,6 +10,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -40,6 +41,10 @@ class Network {
   void set_faults(const Faults& faults);
   // Polls `dispatcher` whenever another one moves records; it must outlive the network's use.
   void drive(rpc::Dispatcher& dispatcher);
+  // Runs `f` whenever records are to be moved, and there are none and the driven dispatchers find nothing to do.
+  void when_idle(std::function<void()> f);
+  // Nothing is moved until hold(false).
+  void hold(bool on);
   // Ends every link, as if the peer had died: both sides hear of it at their next turn.
   void cut();
   // Ends every link as if the server had gone in good order.

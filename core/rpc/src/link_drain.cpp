@@ -1,0 +1,89 @@
+// A server goes in good order: it takes no new calls, answers those that it took, and then says goodbye.
+//
+// What is still in the ring at the goodbye lies past the mark `taken`, so its callers learn that it did not run. A
+// drain therefore loses nothing whatever the client does; the record that tells it is there so that it stops sending,
+// and looks for the successor while this server still works.
+#include "core.h"
+
+namespace taut::rpc {
+namespace {
+
+// Stands in for the halt word of a link that drains: the running path asks one question for both.
+const ring::SharedWord kDraining{1};
+
+}  // namespace
+
+void LinkEnd::drain() noexcept {
+  if (drain_ == Drain::told || broken_ || closed_) return;
+  drain_ = Drain::begun;
+  halt_word_ = &kDraining;
+  LaneEnd& lane = lanes_[0];
+  if (lane.claimed != nullptr || !lane.claim_record(ring::kHeaderMin, lane.admission.reserve())) return;
+  lane.out.send_in_place(lane.claim, ring::Head::make(ring::kHeaderMin, ring::Kind::drain), ring::u64{0});
+  drain_ = Drain::told;
+  ring_if_asleep();
+}
+
+void LinkEnd::heard_drain() noexcept {
+  if (served_ != nullptr) return broke("a drain from a client");
+  drain_ = Drain::heard;
+  goodbye_may_be_of_a_drain();  // which may have come first: it does not travel through the ring
+  halt_word_ = &kDraining;
+}
+
+void Core::begin_drain(std::uint64_t endpoint) noexcept {
+  const auto found = served_.find(endpoint);
+  if (found == served_.end()) return;
+  found->second.draining = true;
+  stop_listening(endpoint);  // first: a client that is told must not find this server again
+  for (const auto& end : ends_) {
+    if (end->endpoint == endpoint) end->drain();
+  }
+  next_control_ = 0;
+}
+
+bool Core::drained(std::uint64_t endpoint) const noexcept {
+  const auto found = served_.find(endpoint);
+  return found == served_.end() || (found->second.draining && std::none_of(ends_.begin(), ends_.end(), [&](auto& end) {
+                                      return end->endpoint == endpoint;
+                                    }));
+}
+
+void Core::drain_turn(LinkEnd& end) noexcept {
+  if (end.drain_state() == LinkEnd::Drain::heard) {
+    // The link goes on to the successor; this end stays until what it sent is answered.
+    const auto link = links_.find(end.endpoint);
+    if (link == links_.end() || link->second->end() != &end) return;
+    link->second->disconnected();
+    any_news_ = true;
+    return;
+  }
+  end.drain();
+  if (!end.held_by_replies()) end_link(end, {Why::link_closed, "this side drained the link"});
+}
+
+bool Core::drain(std::uint64_t endpoint, Nanoseconds at_most) noexcept {
+  if (!on_owner() || turn_->calling_user || turn_->waiting) {
+    turn_->log(Severity::error, on_owner() ? std::string("drain() inside a handler, a callback or a wait does nothing")
+                                           : "drain() was " + wrong_thread_text());
+    return false;
+  }
+  begin_drain(endpoint);
+  const auto begin = std::chrono::steady_clock::now();
+  while (true) {
+    const int done = poll(Dispatcher::kPollDefault);
+    const Nanoseconds left = at_most - (std::chrono::steady_clock::now() - begin);
+    // Its own turns, since the clock may be one that a test moves.
+    control_turn(done == 0 ? std::clamp(left, Nanoseconds{0}, Nanoseconds{std::chrono::milliseconds(1)})
+                           : Nanoseconds{0});
+    if (drained(endpoint)) return true;
+    if (left <= Nanoseconds{0}) break;
+  }
+  for (const auto& end : ends_) {
+    if (end->endpoint == endpoint) end_link(*end, {Why::link_closed, "draining took too long"});
+  }
+  control_turn(Nanoseconds{0});
+  return false;
+}
+
+}  // namespace taut::rpc
