@@ -1,5 +1,5 @@
-// The measured call: an order entry of constant length through generated stubs, with values that change each call, a reply
-// computed from all fields, and a check of it. What call_bench and the ladder's last row run.
+// The measured call: an order entry of constant length through generated stubs, with values that change each call, a
+// reply computed from all fields, and a check of it. What call_bench and the ladder's last row run.
 #pragma once
 
 #include <array>
@@ -12,12 +12,14 @@
 
 namespace bench {
 
-inline std::uint64_t answer_to(std::uint64_t id, std::int32_t price, std::uint32_t quantity, desk::Side side, const desk::Party& party) {
+inline std::uint64_t answer_to(std::uint64_t id, std::int32_t price, std::uint32_t quantity, desk::Side side,
+                               const desk::Party& party) {
   std::uint64_t symbol;
   std::uint32_t client;
   std::memcpy(&symbol, party.symbol()->data(), sizeof symbol);
   std::memcpy(&client, party.client()->data(), sizeof client);
-  return id * 31 + static_cast<std::uint32_t>(price) * 7 + quantity * 3 + static_cast<std::uint64_t>(side) + symbol + client;
+  return id * 31 + static_cast<std::uint32_t>(price) * 7 + quantity * 3 + static_cast<std::uint64_t>(side) + symbol +
+         client;
 }
 
 class OrderDesk final : public desk::Orders::Service {
@@ -79,7 +81,8 @@ class OrderClient {
     std::array<std::uint8_t, 8> symbol;
     std::array<std::uint8_t, 4> client{1, 2, 3, static_cast<std::uint8_t>(n)};
     std::memcpy(symbol.data(), &n, sizeof n);
-    party_ = desk::Party(flatbuffers::span<const std::uint8_t, 8>(symbol), flatbuffers::span<const std::uint8_t, 4>(client));
+    party_ =
+        desk::Party(flatbuffers::span<const std::uint8_t, 8>(symbol), flatbuffers::span<const std::uint8_t, 4>(client));
     return {.id = n,
             .price = static_cast<std::int32_t>(n * 3),
             .quantity = static_cast<std::uint32_t>(n) & 1023,

@@ -156,8 +156,7 @@ int run(int argc, char** argv) {
       return fail(kUsage, "--timeout: '{}' is no time; write a number and ns, us, ms, s or m, such as 500ms", timeout);
   }
   if (data_option->count() != 0) call_options.data = data.starts_with(kAsItStands) ? data.substr(1) : data;
-  demo_options.json = call_options.json = describe_options.json = inspect_options.json =
-      check_options.json = json;
+  demo_options.json = call_options.json = describe_options.json = inspect_options.json = check_options.json = json;
   if (demo_command->parsed()) return demo(demo_options);
   if (ls_command->parsed()) return ls({.json = json});
   if (call_command->parsed()) return call(call_options);
