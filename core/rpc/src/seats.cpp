@@ -90,16 +90,17 @@ std::shared_ptr<Seat> Seats::deal() {
   forget_the_left();
   std::shared_ptr<Seat> fewest;
   for (const auto& seat : seats_) {
-    if (!seat->has_left() && (fewest == nullptr || seat->links_count_ < fewest->links_count_)) fewest = seat;
+    if (fewest == nullptr || seat->links_count_ < fewest->links_count_) fewest = seat;
   }
   if (fewest == nullptr) return nullptr;
   ++fewest->links_count_;
   return {fewest.get(), [fewest](Seat*) { --fewest->links_count_; }};
 }
 
-// Those that still have links run their services.
+// Also those whose links live on: their services may be gone with their dispatcher, and the next object may stand at
+// the same address.
 void Seats::forget_the_left() noexcept {
-  std::erase_if(seats_, [](const auto& seat) { return seat->links_count_ == 0 && seat->has_left(); });
+  std::erase_if(seats_, [](const auto& seat) { return seat->has_left(); });
 }
 
 }  // namespace taut::rpc
