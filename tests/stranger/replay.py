@@ -52,9 +52,9 @@ def steps(page):
 
 
 def alike(lines):
-    """As they are compared: process ids and the width of columns differ from run to run."""
-    return sorted(re.sub(r" +", " ", re.sub(r"0x[0-9a-f]+|\d{3,}|(?<=pid )\d+|(?<=live)( +)\d+", "N", line)).strip()
-                  for line in lines)
+    """As they are compared: process ids and the width of columns differ from run to run, fingerprints with the format."""
+    varies = re.compile(r"(?:0x|\b)[0-9a-f]{16}\b|\d{3,}|(?<=pid )\d+|(?<=process )\d+|(?<=live)( +)\d+")
+    return sorted(re.sub(r" +", " ", varies.sub("N", line)).strip() for line in lines)
 
 
 def as_written(seen, prints, everything):
