@@ -56,6 +56,7 @@ Shown Meaning::payload(const std::string& service, const shm::ObservedRecord& re
   if (record.piece) {
     return without(fmt::format("a piece, from byte {} of a message of {}", record.piece->offset, record.piece->total));
   }
+  if (record.extensions == ring::extension::arena) return without("it lies in its sender's arena, which is not read");
   if (record.extensions != 0) return without("its header has extensions that this tool does not know");
   if (record.payload.size() != record.payload_bytes) return without("it is too long to be copied whole");
   auto decoded = decode(*entry.schema, *table, record.payload, limits);
