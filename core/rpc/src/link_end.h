@@ -94,7 +94,7 @@ class LinkEnd {
   Ticks expire(Ticks now) noexcept;
 
   // A request with this index runs no handler, and is answered as one that did (link_warm_up.cpp).
-  static constexpr ring::u16 kPing = 0xfffe;
+  static constexpr ring::u16 kPing = 0xfffd;
 
   // --- draining (link_drain.cpp)
   enum class Drain : std::uint8_t {

@@ -40,7 +40,6 @@ class Pipe {
 
   enum class Moved { nothing, some, disconnect };
   // Moves what has arrived by `now`.
-  // Moves what has arrived by `now`.
   [[gnu::always_inline]] Moved move(const Faults& faults, std::mt19937_64& random, Ticks now, const Clock& clock) {
     Moved moved = Moved::nothing;
     follow_taken();
