@@ -251,6 +251,7 @@ class LinkEnd {
   void drop_claim(LaneEnd& lane) noexcept;
   int poll_unfinished(int budget) noexcept;
   int send_pieces() noexcept;
+  void wake_for_pieces() noexcept;
   bool send_next(LaneEnd& lane) noexcept;
   bool send_piece(LaneEnd& lane, Leaving& message) noexcept;
   bool send_cancel(LaneEnd& lane, std::uint64_t call) noexcept;

@@ -18,8 +18,10 @@ using ring::u8;
 
 namespace {
 
-// Of one lane in one turn: half of what a ring takes, so that the peer reads one half while the other is written.
+// Of one lane in one turn, about as many as a ring takes: what else there is to do comes between.
 constexpr int kPiecesPerTurn = 4;
+// What stands of a piece in the line of its header.
+constexpr u32 kFirstLine = ring::kStep - ring::kPieceHeader;
 // Messages that wait for each other in a lane hold so many times the longest message at most.
 constexpr u64 kLongestWaiting = 4;
 
@@ -28,11 +30,6 @@ u16 extensions_of(const std::byte* header) noexcept {
   u16 mask;
   std::memcpy(&mask, header + sizeof(ring::ReplyHeader), sizeof mask);
   return mask;
-}
-
-// Room that pieces of requests leave in the ring, so that they do not keep small calls out. Answers have their own.
-constexpr u32 slack(const Leaving& message, u32 ring_bytes) noexcept {
-  return message.kind == Kind::request ? ring_bytes / 8 : 0;
 }
 
 }  // namespace
@@ -106,13 +103,21 @@ bool LinkEnd::claim_buffer(LaneEnd& lane, u32 payload_bytes) noexcept {
     for (int i = 0; i < kPiecesPerTurn && !broken_ && lane.claimed == nullptr && send_next(lane); ++i) ++sent_count;
   }
   unfinished_ = any_kept() || sending_pieces();
-  if (sent_count == 0) return 0;
-  if (turn_->inside) {
-    sent();
-  } else {
-    ring_if_asleep();
-  }
+  if (sent_count != 0) wake_for_pieces();
   return sent_count;
+}
+
+// A fence waits for all the lines that were just written, so there is one behind the last piece only. A peer that falls
+// asleep before it is seen to be by the look at its board in the next turn, which comes as long as pieces are left.
+void LinkEnd::wake_for_pieces() noexcept {
+  if (!sending_pieces()) {
+    if (turn_->inside) return sent();
+    return ring_if_asleep();
+  }
+  if (may_sleep_ && (peer_board_->load(std::memory_order_relaxed) & ring::board::asleep) != 0) {
+    wire_->ring_bell();
+    counters_.bells_rung.add();
+  }
 }
 
 // False when the ring is full, or nothing is left to be sent.
@@ -142,15 +147,19 @@ bool LinkEnd::send_next(LaneEnd& lane) noexcept {
 
 bool LinkEnd::send_piece(LaneEnd& lane, Leaving& message) noexcept {
   const u32 ring_bytes = lane.out.ring_bytes();
-  const u32 bytes = std::min(message.total - message.sent, piece_bytes_max(ring_bytes));
-  if (!lane.claim_record(ring::kPieceHeader + bytes, lane.admission.reserve() + slack(message, ring_bytes))) {
+  const u32 promised = lane.admission.reserve();
+  const u32 bytes = std::min(message.total - message.sent, piece_bytes_max(ring_bytes, promised));
+  if (!lane.claim_record(ring::kPieceHeader + bytes, promised + piece_third(ring_bytes, promised))) {
     if (lane.claim.refusal == ring::Refusal::violation) broke("an impossible `released` position");
     return false;
   }
   std::byte* const record = lane.out.memory().bytes(lane.claim.at);
+  const std::byte* const from = message.buffer.bytes.get() + message.sent;
+  // The first line last: the peer waits for it, and would take it away from under a copy that began there.
+  if (bytes > kFirstLine) std::memcpy(record + ring::kStep, from + kFirstLine, bytes - kFirstLine);
   const ring::PieceBlock block{message.total, message.sent};
   std::memcpy(record + ring::kBlocksAt, &block, sizeof block);
-  std::memcpy(record + ring::kPieceHeader, message.buffer.bytes.get() + message.sent, bytes);
+  std::memcpy(record + ring::kPieceHeader, from, std::min(bytes, kFirstLine));
   message.sent += bytes;
   const u8 more = message.sent != message.total ? ring::flag::more_pieces : u8{0};
   const u32 record_bytes = ring::kPieceHeader + bytes;
