@@ -21,4 +21,5 @@ int main(int argc, char** argv) {
   std::printf("ready %s\n", listener->url());
   std::fflush(stdout);
   loop.run_until(stop);
+  listener->drain();  // answers what it took; new calls go to its successor
 }
