@@ -1,4 +1,4 @@
-// What measurements need: a processor, a child, a median.
+// What measurements need: their arguments, a processor, a child, a median, a row.
 #pragma once
 
 #include <sched.h>
@@ -12,6 +12,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <functional>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -63,10 +64,44 @@ class Child {
   pid_t pid_ = -1;
 };
 
+// What every measurement can be told.
+struct Arguments {
+  int pairs;
+  int rounds;
+  int cpu_client = 0;
+  int cpu_server = 1;
+
+  // Ends the program at what it does not know.
+  void read(int argc, char** argv) {
+    for (int i = 1; i < argc; i += 2) {
+      const std::string_view name = argv[i];
+      const char* value = i + 1 < argc ? argv[i + 1] : nullptr;
+      if (value != nullptr && name == "--pairs") {
+        pairs = std::atoi(value);
+      } else if (value != nullptr && name == "--rounds") {
+        rounds = std::atoi(value);
+      } else if (value == nullptr || name != "--cpus" || std::sscanf(value, "%d,%d", &cpu_client, &cpu_server) != 2) {
+        std::fprintf(stderr, "%s: expected --pairs N, --rounds N, --cpus A,B; not %s\n", argv[0], argv[i]),
+            std::exit(2);
+      }
+    }
+  }
+};
+
 inline double quantile(std::vector<double> values, double q) {
   std::sort(values.begin(), values.end());
   return values[std::min(values.size() - 1, static_cast<std::size_t>(q * static_cast<double>(values.size())))];
 }
 inline double median(std::vector<double> values) { return quantile(std::move(values), 0.5); }
+
+// One figure over pairs of processes: its median, and the least and the most.
+inline void print_row(const char* name, const std::vector<double>& values, const char* unit) {
+  std::printf("%-46s %9.2f   %.2f..%.2f %s\n", name, median(values), quantile(values, 0), quantile(values, 1), unit);
+}
+inline void print_head(const Arguments& arguments) {
+  std::printf("%d fresh pairs of processes, %d rounds each, cpus %d and %d\n", arguments.pairs, arguments.rounds,
+              arguments.cpu_client, arguments.cpu_server);
+  std::printf("%-46s %9s   %s\n", "", "median", "min..max over pairs");
+}
 
 }  // namespace bench

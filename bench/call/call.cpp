@@ -23,6 +23,7 @@
 #include <string_view>
 #include <vector>
 
+#include "../parts.h"
 #include "greeter.taut.h"
 #include "orders.h"
 #include "other_schema.h"
@@ -36,11 +37,8 @@ constexpr std::uint64_t kStream = 16384;
 constexpr std::uint64_t kWindow = 64;
 constexpr int kWarmup = 10;
 
-struct Setup {
-  int pairs = 7;
-  int rounds = 40;
-  int cpu_client = 0;
-  int cpu_server = 1;
+struct Setup : bench::Arguments {
+  Setup() : Arguments{7, 40} {}
   std::string url = "shm://call-bench-" + std::to_string(getpid());
 };
 
@@ -49,13 +47,6 @@ struct Shared {
   alignas(128) std::atomic<std::uint64_t> pong{0};
   alignas(128) std::atomic<bool> ready{false};
 };
-
-void pin(int cpu) {
-  cpu_set_t set;
-  CPU_ZERO(&set);
-  CPU_SET(cpu, &set);
-  if (sched_setaffinity(0, sizeof set, &set) != 0) std::perror("sched_setaffinity"), std::exit(1);
-}
 
 class Hello final : public greeter::Greeter::Service {
   void SayHello(const greeter::HelloRequest& request, taut::Reply<greeter::HelloReply> reply) override {
@@ -68,7 +59,7 @@ class Hello final : public greeter::Greeter::Service {
 
 int serve(Shared& shared, const Setup& setup) {
   prctl(PR_SET_PDEATHSIG, SIGKILL);
-  pin(setup.cpu_server);
+  bench::pin(setup.cpu_server);
   taut::Dispatcher loop;
   bench::OrderDesk desk(loop);
   Hello hello;
@@ -118,17 +109,12 @@ class Client {
   std::uint64_t line_ = 0;
 };
 
-double median(std::vector<double> values) {
-  std::sort(values.begin(), values.end());
-  return values[values.size() / 2];
-}
-
 struct Figures {
   std::vector<double> floor, order, other_schema, greeting, rate;
 };
 
 Figures measure(Shared& shared, const Setup& setup) {
-  pin(setup.cpu_client);
+  bench::pin(setup.cpu_client);
   while (!shared.ready.load(std::memory_order_acquire)) sched_yield();
   auto link = taut::connect(setup.url);
   if (!link) std::exit(taut::report(link.error()));
@@ -152,26 +138,11 @@ Figures measure(Shared& shared, const Setup& setup) {
   return figures;
 }
 
-void print_row(const char* name, std::vector<double> values, const char* unit) {
-  std::sort(values.begin(), values.end());
-  std::printf("%-34s %8.2f   %.2f..%.2f %s\n", name, median(values), values.front(), values.back(), unit);
-}
-
 }  // namespace
 
 int main(int argc, char** argv) {
   Setup setup;
-  for (int i = 1; i + 1 < argc; i += 2) {
-    const std::string_view name = argv[i];
-    if (name == "--pairs")
-      setup.pairs = std::atoi(argv[i + 1]);
-    else if (name == "--rounds")
-      setup.rounds = std::atoi(argv[i + 1]);
-    else if (name == "--cpus")
-      std::sscanf(argv[i + 1], "%d,%d", &setup.cpu_client, &setup.cpu_server);
-    else
-      return std::fprintf(stderr, "call_bench: unknown argument %s\n", argv[i]), 2;
-  }
+  setup.read(argc, argv);
   std::vector<double> floors, orders, other_schemas, greetings, rates;
   for (int pair = 0; pair < setup.pairs; ++pair) {
     void* memory =
@@ -184,20 +155,18 @@ int main(int argc, char** argv) {
     const Figures figures = measure(shared, setup);
     waitpid(child, nullptr, 0);
     munmap(memory, sizeof(Shared));
-    const double floor = median(figures.floor);
+    const double floor = bench::median(figures.floor);
     floors.push_back(floor);
-    orders.push_back(median(figures.order) / floor);
-    other_schemas.push_back(median(figures.other_schema) / floor);
-    greetings.push_back(median(figures.greeting) / floor);
-    rates.push_back(1e3 / median(figures.rate));
+    orders.push_back(bench::median(figures.order) / floor);
+    other_schemas.push_back(bench::median(figures.other_schema) / floor);
+    greetings.push_back(bench::median(figures.greeting) / floor);
+    rates.push_back(1e3 / bench::median(figures.rate));
   }
-  std::printf("%d fresh pairs of processes, %d rounds each, cpus %d and %d\n", setup.pairs, setup.rounds,
-              setup.cpu_client, setup.cpu_server);
-  std::printf("%-34s %8s   %s\n", "", "median", "min..max over pairs");
-  print_row("floor", floors, "ns");
-  print_row("order entry, p50 / floor", orders, "");
-  print_row("order, another schema, p50 / floor", other_schemas, "");
-  print_row("greeting, p50 / floor", greetings, "");
-  print_row("order entries, window 64", rates, "M/s");
+  bench::print_head(setup);
+  bench::print_row("floor", floors, "ns");
+  bench::print_row("order entry, p50 / floor", orders, "");
+  bench::print_row("order, another schema, p50 / floor", other_schemas, "");
+  bench::print_row("greeting, p50 / floor", greetings, "");
+  bench::print_row("order entries, window 64", rates, "M/s");
   return 0;
 }

@@ -29,11 +29,8 @@ constexpr int kMegabytes = 16;  // a round of pieces, and of memcpy
 constexpr int kHandOvers = 4;   // a round of each size
 constexpr int kWarmup = 3;
 
-struct Setup {
-  int pairs = 5;
-  int rounds = 30;
-  int cpu_client = 0;
-  int cpu_server = 1;
+struct Setup : bench::Arguments {
+  Setup() : Arguments{5, 30} {}
   std::string url = "shm://large-bench-" + std::to_string(getpid());
 };
 
@@ -171,26 +168,11 @@ Figures measure(const Setup& setup) {
   return figures;
 }
 
-void print_row(const char* name, std::vector<double> values, const char* unit) {
-  std::sort(values.begin(), values.end());
-  std::printf("%-46s %9.2f   %.2f..%.2f %s\n", name, bench::median(values), values.front(), values.back(), unit);
-}
-
 }  // namespace
 
 int main(int argc, char** argv) {
   Setup setup;
-  for (int i = 1; i + 1 < argc; i += 2) {
-    const std::string_view name = argv[i];
-    if (name == "--pairs")
-      setup.pairs = std::atoi(argv[i + 1]);
-    else if (name == "--rounds")
-      setup.rounds = std::atoi(argv[i + 1]);
-    else if (name == "--cpus")
-      std::sscanf(argv[i + 1], "%d,%d", &setup.cpu_client, &setup.cpu_server);
-    else
-      return std::fprintf(stderr, "large_bench: unknown argument %s\n", argv[i]), 2;
-  }
+  setup.read(argc, argv);
   Figures all;
   std::vector<double> hand_over, one, four;
   for (int pair = 0; pair != setup.pairs; ++pair) {
@@ -202,14 +184,12 @@ int main(int argc, char** argv) {
     one.push_back(bench::median(figures.copy) / bench::median(figures.one));
     four.push_back(bench::median(figures.copy) / bench::median(figures.four));
   }
-  std::printf("%d fresh pairs of processes, %d rounds each, cpus %d and %d\n", setup.pairs, setup.rounds,
-              setup.cpu_client, setup.cpu_server);
-  std::printf("%-46s %9s   %s\n", "", "median", "min..max over pairs");
-  print_row("64 bytes handed over", all.small, "ns");
-  print_row("64 MiB in an arena handed over / 64 bytes", hand_over, "");
-  print_row("  to fill the 64 MiB, before", all.build, "ms");
-  print_row("memcpy of 1 MiB", all.copy, "GB/s");
-  print_row("1 MiB in pieces, one at a time / memcpy", one, "");
-  print_row("1 MiB in pieces, four in flight / memcpy", four, "");
+  bench::print_head(setup);
+  bench::print_row("64 bytes handed over", all.small, "ns");
+  bench::print_row("64 MiB in an arena handed over / 64 bytes", hand_over, "");
+  bench::print_row("  to fill the 64 MiB, before", all.build, "ms");
+  bench::print_row("memcpy of 1 MiB", all.copy, "GB/s");
+  bench::print_row("1 MiB in pieces, one at a time / memcpy", one, "");
+  bench::print_row("1 MiB in pieces, four in flight / memcpy", four, "");
   return 0;
 }

@@ -20,11 +20,8 @@ using Steady = std::chrono::steady_clock;
 constexpr int kBatch = 256;
 constexpr int kWarmup = 64;  // calls in front of each batch: the first one wakes the server
 
-struct Setup {
-  int pairs = 5;
-  int rounds = 200;
-  int cpu_client = 0;
-  int cpu_server = 1;
+struct Setup : bench::Arguments {
+  Setup() : Arguments{5, 200} {}
 };
 
 struct Scenario {
@@ -113,17 +110,7 @@ Figures measure_pair(const Scenario& scenario, const Setup& setup) {
 
 int main(int argc, char** argv) {
   Setup setup;
-  for (int i = 1; i + 1 < argc; i += 2) {
-    const std::string_view name = argv[i];
-    if (name == "--pairs")
-      setup.pairs = std::atoi(argv[i + 1]);
-    else if (name == "--rounds")
-      setup.rounds = std::atoi(argv[i + 1]);
-    else if (name == "--cpus")
-      std::sscanf(argv[i + 1], "%d,%d", &setup.cpu_client, &setup.cpu_server);
-    else
-      return std::fprintf(stderr, "links_bench: unknown argument %s\n", argv[i]), 2;
-  }
+  setup.read(argc, argv);
   bench::raise_descriptor_limit();
   bench::pin(setup.cpu_client);
   std::printf("%d fresh pairs of servers, %d batches of %d calls each, cpus %d and %d\n", setup.pairs, setup.rounds,

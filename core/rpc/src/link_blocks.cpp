@@ -7,13 +7,6 @@
 namespace taut::rpc {
 
 using ring::ArenaBlock;
-using ring::Head;
-using ring::Kind;
-using ring::Record;
-using ring::u16;
-using ring::u32;
-using ring::u64;
-using ring::u8;
 
 // The record is one line, so an answer's room for it is promised already.
 bool LinkEnd::claim_block(LaneEnd& lane, u32 payload_bytes, u32 reserve) noexcept {

@@ -6,15 +6,6 @@
 
 namespace taut::rpc {
 
-using ring::Head;
-using ring::Kind;
-using ring::Lane;
-using ring::Record;
-using ring::u16;
-using ring::u32;
-using ring::u64;
-using ring::u8;
-
 namespace {
 
 // An answer that is ok, without pieces or extensions: the usual one, told by a single comparison.

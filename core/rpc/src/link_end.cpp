@@ -9,15 +9,6 @@
 namespace taut::rpc {
 namespace {
 
-using ring::Head;
-using ring::Kind;
-using ring::Lane;
-using ring::Record;
-using ring::u16;
-using ring::u32;
-using ring::u64;
-using ring::u8;
-
 constexpr u32 kPrefetchLines = 4;
 
 // Stands in for the halt word where a transport has none.

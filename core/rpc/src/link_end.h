@@ -28,6 +28,16 @@
 
 namespace taut::rpc {
 
+// The words of the ring, for the sources of the running path.
+using ring::Head;
+using ring::Kind;
+using ring::Lane;
+using ring::Record;
+using ring::u16;
+using ring::u32;
+using ring::u64;
+using ring::u8;
+
 // After so many records of a turn the clock is read anew, and what was sent is shown: the peer works on it while the
 // turn goes on. Both sides stay busy with half a default window each.
 inline constexpr int kRecordsPerBatch = 16;

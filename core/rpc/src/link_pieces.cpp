@@ -7,15 +7,6 @@
 
 namespace taut::rpc {
 
-using ring::Head;
-using ring::Kind;
-using ring::Lane;
-using ring::Record;
-using ring::u16;
-using ring::u32;
-using ring::u64;
-using ring::u8;
-
 namespace {
 
 // Of one lane in one turn, about as many as a ring takes: what else there is to do comes between.

@@ -5,14 +5,6 @@
 
 namespace taut::rpc {
 
-using ring::Head;
-using ring::Kind;
-using ring::Record;
-using ring::u16;
-using ring::u32;
-using ring::u64;
-using ring::u8;
-
 void LinkEnd::serve(LaneEnd& lane, Record record, const std::byte* header_bytes,
                     std::span<const std::byte> payload) noexcept {
   ring::RequestHeader header;

@@ -6,8 +6,6 @@
 namespace taut::rpc {
 namespace {
 
-using ring::u32;
-
 struct Explained {
   Code code;
   const char* text;

@@ -6,12 +6,6 @@
 
 namespace taut::rpc {
 
-using ring::Head;
-using ring::Kind;
-using ring::u16;
-using ring::u32;
-using ring::u8;
-
 // On the dispatcher's thread, the dispatcher lives, and this is its process.
 inline bool RawReply::at_home() const noexcept {
   const Turn& turn = request_->end->turn();
