@@ -224,7 +224,8 @@ void call_on_link_after_link(const Journal& journal, Tally& tally, std::uint64_t
     auto link = loop.connect("shm://desk?timeout=60s&connect_timeout=60s");
     if (!link) _exit(report(link.error()));
     Load load(*link, journal, random, {.window = 16}, id);
-    while (load.made() + 16 < kCallsPerLink) {
+    // A window, and the calls that were waited for while it was filled: the next load's ids begin behind them.
+    while (load.made() + 16 + 16 < kCallsPerLink) {
       if (link->up()) load.fill();
       link->poll();
     }
