@@ -175,7 +175,7 @@ class InspectTest(DeskTest):
         self.assertEqual({record["state"] for record in ring["records"]}, {"waiting", "taken"})
         self.assertEqual([record["payload"]["id"] for record in ring["records"]], list(range(1, 22)))
         words = self.taut("inspect", self.name).stdout
-        self.assertRegex(words, r"(?m)^  requests +\[=#{10,}\.*\] +6\d %  2\.6 KiB of 4 KiB, 21 records")
+        self.assertRegex(words, r"(?m)^  requests +\[=#{10,}\.*\] +6\d %  2\.[67] KiB of 4 KiB, 21 records")
         self.assertIn("... 5 more (--all)", words)
 
     def test_the_picture(self):
