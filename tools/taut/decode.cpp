@@ -5,6 +5,7 @@
 #include <cstring>
 #include <vector>
 
+#include "flatbuffers/reflection.h"
 #include "say.h"
 
 namespace taut::tool {
@@ -200,7 +201,7 @@ class Walk {
     return elements(type, at + sizeof count, count, depth);
   }
   [[nodiscard]] std::size_t element_bytes(const reflection::Type& type) const {
-    if (is_scalar(type.element())) return scalar_bytes(type.element());
+    if (is_scalar(type.element())) return flatbuffers::GetTypeSize(type.element());
     if (type.element() != reflection::Obj) return sizeof(flatbuffers::uoffset_t);
     const auto& object = *schema_.objects()->Get(static_cast<unsigned>(type.index()));
     return object.is_struct() ? static_cast<std::size_t>(object.bytesize()) : sizeof(flatbuffers::uoffset_t);

@@ -6,6 +6,8 @@
 #include <set>
 #include <string>
 
+#include "flatbuffers/reflection.h"
+
 namespace taut::tool {
 namespace {
 
@@ -132,8 +134,8 @@ class Check {
         const auto& inner = this->object(type.index());
         if (!good_structs_.contains(&inner) && !struct_is_good(inner, depth + 1)) return false;
       }
-      const std::size_t each =
-          is_scalar(base) ? scalar_bytes(base) : static_cast<std::size_t>(this->object(type.index()).bytesize());
+      const std::size_t each = is_scalar(base) ? flatbuffers::GetTypeSize(base)
+                                               : static_cast<std::size_t>(this->object(type.index()).bytesize());
       const std::size_t all = each * (is_array ? type.fixed_length() : 1);
       if (all == 0 || field->offset() + all > static_cast<std::size_t>(bytes)) {
         return wrong(name, "has a field outside of its bytes");
@@ -206,26 +208,8 @@ Result<const reflection::Schema*> check_schema(std::span<const std::byte> binary
   return schema;
 }
 
-std::size_t scalar_bytes(BaseType type) noexcept {
-  switch (type) {
-    case reflection::Short:
-    case reflection::UShort:
-      return 2;
-    case reflection::Int:
-    case reflection::UInt:
-    case reflection::Float:
-      return 4;
-    case reflection::Long:
-    case reflection::ULong:
-    case reflection::Double:
-      return 8;
-    default:
-      return 1;
-  }
-}
-
 std::size_t inline_bytes(const reflection::Schema& schema, const reflection::Type& type) {
-  if (is_scalar(type.base_type())) return scalar_bytes(type.base_type());
+  if (is_scalar(type.base_type())) return flatbuffers::GetTypeSize(type.base_type());
   if (type.base_type() == reflection::Obj) {
     const auto& object = *schema.objects()->Get(static_cast<unsigned>(type.index()));
     if (object.is_struct()) return static_cast<std::size_t>(object.bytesize());

@@ -28,7 +28,6 @@ inline constexpr unsigned kStructDepthMax = 16;
 
 // Bytes of a scalar, or of what stands in a table for anything else: an offset, or a whole struct.
 std::size_t inline_bytes(const reflection::Schema& schema, const reflection::Type& type);
-std::size_t scalar_bytes(reflection::BaseType type) noexcept;
 inline bool is_scalar(reflection::BaseType type) noexcept {
   return type >= reflection::UType && type <= reflection::Double;
 }
