@@ -33,7 +33,7 @@ inline void raise_descriptor_limit() {
   setrlimit(RLIMIT_NOFILE, &limit);
 }
 
-// A child of this process that says when it is ready; killed when it goes out of scope.
+// A child of this process that says when it is ready; ended by SIGTERM when it goes out of scope.
 class Child {
  public:
   // `body` runs in the child, calls `ready`, and returns its exit code.
@@ -56,7 +56,7 @@ class Child {
   Child(Child&& other) noexcept : pid_(std::exchange(other.pid_, -1)) {}
   ~Child() {
     if (pid_ <= 0) return;
-    kill(pid_, SIGKILL);
+    kill(pid_, SIGTERM);  // a server removes its name then
     waitpid(pid_, nullptr, 0);
   }
 

@@ -46,13 +46,14 @@ class Store final : public blobs::Store::Service {
 
 bench::Child start_server(const Setup& setup) {
   return bench::Child([&](const auto& ready) {
+    const taut::Signals stop{SIGTERM};
     bench::pin(setup.cpu_server);
     taut::Dispatcher loop({.idle = taut::Idle::spin});  // it must not fall asleep while 64 MiB are filled
     Store store;
     auto listener = loop.serve(setup.url, store);
     if (!listener) return taut::report(listener.error());
     ready();
-    loop.run();
+    loop.run_until(stop);
     return 0;
   });
 }

@@ -34,6 +34,7 @@ struct ServerKind {
 
 bench::Child start_server(const std::string& url, const ServerKind& kind, const Setup& setup) {
   return bench::Child([&](const auto& ready) {
+    const taut::Signals stop{SIGTERM};
     bench::pin(setup.cpu_server);
     std::vector<std::unique_ptr<taut::rpc::Transport>> transports;
     transports.push_back(taut::shm::make_transport({.spare_segments = kind.spare_segments}));
@@ -42,7 +43,7 @@ bench::Child start_server(const std::string& url, const ServerKind& kind, const 
     auto listener = loop.serve(url, desk);
     if (!listener) return taut::report(listener.error());
     ready();
-    loop.run();
+    loop.run_until(stop);
     return 0;
   });
 }

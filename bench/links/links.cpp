@@ -31,13 +31,14 @@ struct Scenario {
 
 bench::Child start_server(const std::string& url, const Setup& setup) {
   return bench::Child([&](const auto& ready) {
+    const taut::Signals stop{SIGTERM};
     bench::pin(setup.cpu_server);
     taut::Dispatcher loop;
     bench::OrderDesk desk(loop);
     auto listener = loop.serve(url, desk);
     if (!listener) return taut::report(listener.error());
     ready();
-    loop.run();
+    loop.run_until(stop);
     return 0;
   });
 }

@@ -1,5 +1,5 @@
-// The peers that refuse and are refused, one for each of their schemas: the version that contradicts (other/market.fbs) and
-// the client that needs more than an old server has (needy/market.fbs).
+// The peers that refuse and are refused, one for each of their schemas: the version that contradicts (other/market.fbs)
+// and the client that needs more than an old server has (needy/market.fbs).
 #include "peer.h"
 
 namespace {
