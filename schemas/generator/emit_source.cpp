@@ -187,7 +187,7 @@ using taut::stubs::TableShape;
       const Object& request = object(method.request);
       const Object& reply = object(method.reply);
       print_("    {.name = \"$\",\n     .id = $,\n", method.name, method.id);
-      if (method.oneway) print_("     .oneway = true,\n");
+      if (method.oneway) print_("     .kind = taut::rpc::CallKind::oneway,\n");
       if (method.idempotent) print_("     .idempotent = true,\n");
       if (method.urgent) print_("     .urgent = true,\n");
       if (method.needed) print_("     .needed = true,\n");

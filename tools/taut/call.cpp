@@ -105,7 +105,7 @@ int call(const CallOptions& options) {
 
   const rpc::MethodDescription method{.name = found->method->name,
                                       .id = found->method->id,
-                                      .oneway = false,
+                                      .kind = rpc::CallKind::unary,
                                       .idempotent = false,
                                       .urgent = tables->urgent,
                                       .request_bound = 0,

@@ -36,7 +36,9 @@ constexpr std::array<std::string_view, static_cast<std::size_t>(Why::count_)> kW
                                                                                            "wrong_thread",
                                                                                            "inside_handler",
                                                                                            "open_claim",
-                                                                                           "forked"};
+                                                                                           "forked",
+                                                                                           "cancelled",
+                                                                                           "stream_misuse"};
 
 template <class Names, class Enum>
 std::string_view name_of(const Names& names, Enum value) noexcept {

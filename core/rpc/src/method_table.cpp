@@ -1,8 +1,8 @@
 // MethodTable in memory and in bytes. Little-endian, without padding:
 //
-//   u16 version (0), u16 services
+//   u16 version (1), u16 services
 //   a service: u64 fingerprint, u16 methods, u8 bytes of its name, name
-//   a method:  u16 id, u8 bytes of its name, name
+//   a method:  u16 id, u8 kind, u8 bytes of its name, name
 //
 // Indexes are not written: methods are numbered in the order in which they stand.
 #include "taut/rpc/method_table.h"
@@ -14,7 +14,7 @@
 namespace taut::rpc {
 namespace {
 
-constexpr std::uint16_t kVersion = 0;
+constexpr std::uint16_t kVersion = 1;
 static_assert(std::endian::native == std::endian::little);
 
 Error bad_table(const char* why) { return make_error(Code::failed_precondition, 0, {}, "method table: %s", why); }
@@ -117,7 +117,7 @@ Result<MethodTable> MethodTable::of(std::span<const ServiceDescription* const> s
     service.name = description->name;
     service.fingerprint = description->fingerprint;
     for (const MethodDescription& method : description->methods)
-      service.methods.push_back({std::string(method.name), method.id});
+      service.methods.push_back({std::string(method.name), method.id, method.kind});
     if (auto added = append(table.services_, table.method_count_, std::move(service)); !added) return added.error();
   }
   return table;
@@ -142,6 +142,9 @@ Result<MethodTable> MethodTable::parse(std::span<const std::byte> bytes) {
     for (unsigned m = 0; m < method_count && input.ok(); ++m) {
       MethodEntry method;
       method.id = input.integer<std::uint16_t>();
+      const auto kind = input.integer<std::uint8_t>();
+      if (kind >= kCallKindCount) return bad_table("a method is of a kind that does not exist");
+      method.kind = static_cast<CallKind>(kind);
       method.name = input.name();
       service.methods.push_back(std::move(method));
     }
@@ -163,10 +166,17 @@ std::vector<std::byte> MethodTable::serialize() const {
     output.name(service.name);
     for (const MethodEntry& method : service.methods) {
       output.integer(method.id);
+      output.integer(static_cast<std::uint8_t>(method.kind));
       output.name(method.name);
     }
   }
   return output.take();
+}
+
+std::string_view to_text(CallKind kind) noexcept {
+  constexpr std::string_view kNames[] = {"unary", "oneway", "server stream", "client stream", "stream both ways"};
+  const auto index = static_cast<std::size_t>(kind);
+  return index < std::size(kNames) ? kNames[index] : "(out of range)";
 }
 
 const ServiceEntry* MethodTable::find(std::string_view service) const noexcept {

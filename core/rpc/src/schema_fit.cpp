@@ -56,6 +56,13 @@ std::optional<Error> misfit(const ServiceDescription& client, const MethodTable&
                         "' here and '" + entry->name + "' at the server (" + both(client, *theirs) + ")",
                     "a method keeps its name and its id; `taut check` compares two schemas");
     }
+    if (entry != nullptr && entry->kind != method.kind) {
+      return refuse(url,
+                    "the method " + quoted(method) + " of " + name + " is " + std::string(to_text(method.kind)) +
+                        " here and " + std::string(to_text(entry->kind)) + " at the server (" + both(client, *theirs) +
+                        ")",
+                    "a method keeps its kind: give the other kind an id of its own");
+    }
     if (entry != nullptr || !method.needed) continue;
     const std::string needed = "the method " + quoted(method);
     if (theirs == nullptr) {

@@ -15,7 +15,7 @@ class ServedMethods {
     void (*serve)(Service& service, ServedCall& call) = nullptr;
     Service* service = nullptr;
     ring::u32 answer_bound = ring::kStep;  // ring bytes promised for an answer
-    bool oneway = false;
+    CallKind kind = CallKind::unary;
     const MethodDescription* description = nullptr;
   };
 
@@ -24,7 +24,7 @@ class ServedMethods {
     for (Service* service : services) {
       for (const MethodDescription& method : service->description().methods) {
         const ring::u32 payload = method.reply_bound != 0 ? method.reply_bound : reply_bytes_max;
-        methods_.push_back({method.serve, service, ring::up(ring::kHeaderMin + payload), method.oneway, &method});
+        methods_.push_back({method.serve, service, ring::up(ring::kHeaderMin + payload), method.kind, &method});
       }
     }
     count_ = static_cast<ring::u32>(methods_.size());

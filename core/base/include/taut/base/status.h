@@ -62,6 +62,8 @@ enum class Why : std::uint8_t {
   inside_handler,    // a wait inside a handler or callback
   open_claim,        // another claim of the lane is still open
   forked,            // used in a child of fork()
+  cancelled,         // the caller gave the call up, or let go of its answer
+  stream_misuse,     // an item after the end, a second end, or more than the credit allows
   count_
 };
 static_assert(static_cast<unsigned>(Why::count_) <= 64);

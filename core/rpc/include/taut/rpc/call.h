@@ -165,10 +165,45 @@ struct CallRoom {
 // The running path of a client, in whole words. Claimed room is sent, waited for, or dropped: CallClaim sees to it.
 [[nodiscard]] CallRoom claim_room(LinkState& link, const BoundMethod& method, std::uint32_t payload_bytes) noexcept;
 void drop_room(LinkState& link, const BoundMethod& method, const std::byte* payload) noexcept;
-[[nodiscard]] Callback& send_room(LinkState& link, const BoundMethod& method, CallRoom room,
-                                  std::uint32_t payload_bytes, Nanoseconds timeout) noexcept;
+// What became of a call that was to be sent: where its callback belongs, and its id; 0: it was refused.
+struct SentCall {
+  Callback* callback;
+  std::uint64_t call;
+};
+[[nodiscard]] SentCall send_room(LinkState& link, const BoundMethod& method, CallRoom room,
+                                 std::uint32_t payload_bytes, Nanoseconds timeout) noexcept;
 Status wait_room(LinkState& link, const BoundMethod& method, CallRoom room, std::uint32_t payload_bytes,
                  Nanoseconds timeout, AnswerBuffer& buffer) noexcept;
+
+void cancel_call(LinkState& link, std::uint64_t call) noexcept;
+void forget_call(LinkState& link, std::uint64_t call) noexcept;
+[[nodiscard]] Status take_refusal(LinkState& link) noexcept;
+
+}  // namespace rpc
+
+// Names one call of a link, to end it early. A value; to be used while its link lives, and harmless behind the call's
+// end. A call that was refused has none.
+class CallRef {
+ public:
+  CallRef() noexcept = default;
+  CallRef(rpc::LinkState& link, std::uint64_t call) noexcept : link_(&link), call_(call) {}
+
+  [[nodiscard]] explicit operator bool() const noexcept { return call_ != 0; }
+  // Ends the call with `cancelled`: its callback runs in the next turn. The server is told, and may have run it.
+  void cancel() noexcept {
+    if (call_ != 0) rpc::cancel_call(*link_, std::exchange(call_, 0));
+  }
+  // The same, but the callback is destroyed without being run: whoever waited is gone.
+  void forget() noexcept {
+    if (call_ != 0) rpc::forget_call(*link_, std::exchange(call_, 0));
+  }
+
+ private:
+  rpc::LinkState* link_ = nullptr;
+  std::uint64_t call_ = 0;
+};
+
+namespace rpc {
 
 // Room for one request. At most one claim per lane is open at a time; dropping it costs nothing.
 class CallClaim {
@@ -204,16 +239,24 @@ class CallClaim {
 // A call that was sent (or refused): says what happens when it ends. Dropped without then(), its answer is ignored.
 class PendingCall {
  public:
-  explicit PendingCall(Callback& callback) noexcept : callback_(&callback) {}
+  PendingCall(LinkState& link, SentCall sent) noexcept : link_(&link), sent_(sent) {}
   // `f(const RawAnswer&)` runs on the polling thread, in a later turn and never inside then(). To be called before
   // the link is used again.
   template <class F>
   void then(F&& f) noexcept {
-    callback_->emplace(std::forward<F>(f));
+    sent_.callback->emplace(std::forward<F>(f));
   }
+  // To cancel it with; empty when it was refused.
+  [[nodiscard]] CallRef ref() const noexcept { return sent_.call != 0 ? CallRef(*link_, sent_.call) : CallRef(); }
+
+  // For who would rather know at once (a coroutine need not be suspended): the call was not sent. take_refusal() says
+  // why, instead of then(), and before the link is used again.
+  [[nodiscard]] bool refused() const noexcept { return sent_.call == 0; }
+  [[nodiscard]] Status take_refusal() noexcept { return rpc::take_refusal(*link_); }
 
  private:
-  Callback* callback_;
+  LinkState* link_;
+  SentCall sent_;
 };
 
 // What a generated client calls. All but bind() is on the running path and allocates nothing.
@@ -229,7 +272,7 @@ Binding& bind(LinkState& link, const ServiceDescription& service);  // set-up; l
 // Sends the claimed request with `payload_bytes` of message; more than the claim's room says that writing ran past it,
 // and the call ends with `too_big`.
 inline PendingCall send_call(CallClaim&& claim, std::uint32_t payload_bytes, CallOptions options) noexcept {
-  return PendingCall(send_room(claim.link(), claim.method(), claim.take(), payload_bytes, options.timeout));
+  return {claim.link(), send_room(claim.link(), claim.method(), claim.take(), payload_bytes, options.timeout)};
 }
 // The same, and polls the link until the call ended. The reply's payload is put into `buffer`.
 inline Status wait_call(CallClaim&& claim, std::uint32_t payload_bytes, Wait wait, AnswerBuffer& buffer) noexcept {

@@ -19,6 +19,7 @@ namespace taut::rpc {
 struct MethodEntry {
   std::string name;
   std::uint16_t id = 0;
+  CallKind kind = CallKind::unary;
 };
 
 struct ServiceEntry {

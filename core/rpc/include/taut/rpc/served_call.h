@@ -15,6 +15,8 @@
 #include "taut/base/clock.h"
 #include "taut/base/status.h"
 #include "taut/ring/lane.h"
+#include "taut/rpc/stored_function.h"
+#include "taut/rpc/stream.h"
 
 namespace taut::rpc {
 
@@ -56,10 +58,22 @@ class RawReply {
   // How long the request lay in the ring before its handler started.
   [[nodiscard]] Nanoseconds queued() const noexcept;
 
+  // Does nobody wait for the answer any more: the caller cancelled, its deadline passed, or its link is over? The duty
+  // stays, and with it the grant and every limit that the call counts against.
+  [[nodiscard]] bool cancelled() const noexcept;
+  // `f()` runs once, on the polling thread, when the caller cancels or gives up, or its link ends, before the answer.
+  template <class F>
+  void on_cancel(F&& f) noexcept {
+    StoredFunction<> cancel;
+    cancel.emplace(std::forward<F>(f));
+    set_cancel(std::move(cancel));
+  }
+
  private:
   friend class LinkEnd;
   explicit RawReply(OpenRequest& request) noexcept : request_(&request) {}
   [[nodiscard]] bool at_home() const noexcept;
+  void set_cancel(StoredFunction<> f) noexcept;
   void drop() noexcept;
   void drop_elsewhere(bool wrong_thread) noexcept;
 
@@ -84,6 +98,9 @@ class ServedCall {
 
   // The duty to answer moves to the caller. Without this call it is answered when the ServedCall goes.
   [[nodiscard]] RawReply reply() noexcept { return std::move(reply_); }
+
+  // This side's end of the call's stream, once. `options` say what it takes. It is over when the call is answered.
+  [[nodiscard]] StreamEnd stream(const StreamOptions& options = {}) noexcept;
 
   // The payload is not a valid message of the method's request type.
   void refuse_bad_message(std::string_view text) noexcept {

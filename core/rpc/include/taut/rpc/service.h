@@ -17,11 +17,22 @@ namespace rpc {
 
 class ServedCall;
 
+// Who sends how many messages in one call. Part of the method table that travels in the handshake.
+enum class CallKind : std::uint8_t {
+  unary = 0,          // one request, one answer
+  oneway = 1,         // one request
+  server_stream = 2,  // one request, items back
+  client_stream = 3,  // items, one answer
+  both_ways = 4,      // items both ways
+};
+inline constexpr unsigned kCallKindCount = 5;
+[[nodiscard]] std::string_view to_text(CallKind kind) noexcept;
+
 // One method of a service, as its schema declares it.
 struct MethodDescription {
   std::string_view name;        // as in the schema: SayHello
   std::uint16_t id;             // from `(id: N)`; unique within the service
-  bool oneway = false;          // no answer
+  CallKind kind = CallKind::unary;
   bool idempotent = false;      // may be run twice
   bool urgent = false;          // travels on the urgent lane
   bool needed = false;          // a client refuses a server that lacks it
