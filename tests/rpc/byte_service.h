@@ -31,6 +31,10 @@ enum Method : std::uint32_t {
   kSmall,   // an answer of one line: at most 48 bytes
   kBig,     // an answer of up to a quarter of the default ring
   kUrgent,  // on the urgent lane, an answer of one line
+  kTell,    // one-way
+  kDown,    // a stream from the server
+  kUp,      // a stream from the client, an answer of one line
+  kTalk,    // streams both ways
   kMethodCount
 };
 
@@ -63,6 +67,10 @@ class ByteService final : public Service {
         method<kSmall>("Small", 48, false),
         method<kBig>("Big", 16 * 1024 - 16, false),
         method<kUrgent>("Urgent", 48, true),
+        method<kTell>("Tell", 0, false, CallKind::oneway),
+        method<kDown>("Down", 48, false, CallKind::server_stream),
+        method<kUp>("Up", 48, false, CallKind::client_stream),
+        method<kTalk>("Talk", 48, false, CallKind::both_ways),
     };
     static const ServiceDescription service{"test.Bytes", 0x5eed, methods, {}};
     return service;
@@ -70,9 +78,11 @@ class ByteService final : public Service {
 
  private:
   template <Method kMethod>
-  static MethodDescription method(std::string_view name, std::uint32_t reply_bound, bool urgent) {
+  static MethodDescription method(std::string_view name, std::uint32_t reply_bound, bool urgent,
+                                  CallKind kind = CallKind::unary) {
     return {.name = name,
             .id = static_cast<std::uint16_t>(kMethod + 1),
+            .kind = kind,
             .urgent = urgent,
             .request_bound = 0,
             .reply_bound = reply_bound,
@@ -87,6 +97,15 @@ class ByteService final : public Service {
             }};
   }
 };
+
+// Sends an item, as a typed writer does.
+inline Sent send_item(StreamEnd& stream, std::string_view text) {
+  Sent why = Sent::ok;
+  std::byte* room = stream.claim(static_cast<std::uint32_t>(text.size()), why);
+  if (room == nullptr) return why;
+  if (!text.empty()) std::memcpy(room, text.data(), text.size());
+  return stream.send(static_cast<std::uint32_t>(text.size()));
+}
 
 // Keeps every reply, so that the test answers when and in which order it likes.
 struct Held {
@@ -145,6 +164,22 @@ class Client {
     CallClaim claimed = claim(method, static_cast<std::uint32_t>(payload.size()));
     if (claimed && !payload.empty()) std::memcpy(claimed.payload(), payload.data(), payload.size());
     return claimed;
+  }
+
+  Sent tell(Method method, std::string_view payload) {
+    CallClaim claimed = claim_oneway(link_->state(), *binding_, method, static_cast<std::uint32_t>(payload.size()));
+    if (claimed && !payload.empty()) std::memcpy(claimed.payload(), payload.data(), payload.size());
+    return send_oneway(std::move(claimed), static_cast<std::uint32_t>(payload.size()));
+  }
+  // A call that streams; `outcome` is its end.
+  StreamEnd stream(Method method, Outcome& outcome, std::string_view payload = {}, StreamOptions options = {}) {
+    auto [stream, call] = open_stream(filled(method, payload), static_cast<std::uint32_t>(payload.size()), options);
+    call.then([&outcome](const RawAnswer& answer) {
+      ++outcome.ends;
+      outcome.status = answer.status;
+      outcome.payload = as_text(answer.payload);
+    });
+    return std::move(stream);
   }
 
   [[nodiscard]] Link& link() { return *link_; }

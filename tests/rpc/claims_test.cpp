@@ -85,7 +85,7 @@ TEST(RoomTest, ThatWasGivenBackIsNotSent) {
   ASSERT_NE(room.payload, nullptr);
   drop_room(link, method, room.payload);
   Outcome outcome;
-  PendingCall(send_room(link, method, room, kClaimed, {})).then([&](const RawAnswer& got) {
+  PendingCall(link, send_room(link, method, room, kClaimed, {})).then([&](const RawAnswer& got) {
     ++outcome.ends;
     outcome.status = got.status;
   });

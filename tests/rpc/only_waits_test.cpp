@@ -168,7 +168,7 @@ using ring::Kind;
 INSTANTIATE_TEST_SUITE_P(Of, LieInAWaitTest,
                          ::testing::Values(Lie{"size", 0, Head::make(~0u, Kind::reply, ring::flag::your_id).word},
                                            Lie{"flags", 0, Head::make(17, Kind::reply, 0).word},
-                                           Lie{"a_kind_not_agreed", 0, Head::make(17, Kind::item).word},
+                                           Lie{"a_kind_not_agreed", 0, Head::make(17, Kind::ping).word},
                                            Lie{"a_request", 0, Head::make(64, Kind::request).word},
                                            Lie{"a_call_nobody_made", 8, 1}, Lie{"no_call", 8, 0}),
                          [](const auto& info) { return std::string(info.param.name); });

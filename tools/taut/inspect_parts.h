@@ -49,7 +49,10 @@ inline constexpr const char* kCounterNames[] = {
     "calls_sent",      "calls_refused",     "answers_received", "answers_late",
     "calls_timed_out", "requests_received", "requests_refused", "requests_expired",
     "answers_sent",    "answers_lost",      "bells_rung",       "slow_checks",
-    "violations",      "pieces_sent",       "pieces_received",  "buffers_allocated"};
+    "violations",      "pieces_sent",       "pieces_received",  "buffers_allocated",
+    "calls_cancelled", "cancels_received",  "oneways_sent",     "oneways_received",
+    "oneways_refused", "items_sent",        "items_received",   "items_dropped",
+    "streams_misused"};
 
 void draw(const Inspected& inspected);
 void print_json(const Inspected& inspected);

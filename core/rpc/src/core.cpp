@@ -278,7 +278,7 @@ void Core::sleep_until_rung() noexcept {
                         !pumped_.empty();
   if (!anything) {
     Nanoseconds wait = kSleepMax;
-    if (std::any_of(ends_.begin(), ends_.end(), [](const auto& end) { return end->sending_pieces(); })) {
+    if (std::any_of(ends_.begin(), ends_.end(), [](const auto& end) { return end->waits_for_room(); })) {
       wait = kSleepBetweenPieces;
     }
     if (turn_->earliest_deadline != kNever) {
@@ -305,7 +305,7 @@ void Core::rest_in_wait(LinkEnd& end, Nanoseconds idle_for, Ticks deadline) noex
   if (!end.waiting()) {
     const Nanoseconds left =
         deadline == kNever ? kSleepMax : turn_->clock.to_duration(deadline - std::min(deadline, turn_->now));
-    control_turn(std::min(end.sending_pieces() ? kSleepBetweenPieces : kSleepMax, left));
+    control_turn(std::min(end.waits_for_room() ? kSleepBetweenPieces : kSleepMax, left));
   }
   ring::announce_awake(board, 0);
 }

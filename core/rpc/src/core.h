@@ -38,6 +38,8 @@ class Core final : public Inbox, public std::enable_shared_from_this<Core> {
   void forget(LinkState& link) noexcept;
   // The claim of a call is over whose link ended while it was open.
   void drop_claim(std::uint64_t endpoint, ring::Lane lane, const std::byte* payload) noexcept;
+  // Ends a call that a link made on one of its ends.
+  void cancel(std::uint64_t endpoint, std::uint64_t call, bool run_callback) noexcept;
   void close() noexcept;  // everything ends: the dispatcher is being destroyed
 
   // --- the turn (core.cpp)
@@ -63,6 +65,7 @@ class Core final : public Inbox, public std::enable_shared_from_this<Core> {
   void control_turn(Nanoseconds wait) noexcept;
 
   [[nodiscard]] Turn& turn() noexcept { return *turn_; }
+  [[nodiscard]] const std::shared_ptr<Turn>& shared_turn() const noexcept { return turn_; }
   [[nodiscard]] const DispatcherOptions& options() const noexcept { return options_; }
   [[nodiscard]] ControlPlane& control() noexcept { return *control_; }
   [[nodiscard]] bool on_owner() noexcept;

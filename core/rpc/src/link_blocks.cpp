@@ -30,11 +30,11 @@ void LinkEnd::hand_over_block(LaneEnd& lane, u32 payload_bytes) noexcept {
 }
 
 void LinkEnd::send_request_block(LaneEnd& lane, u16 method, u32 payload_bytes, u64 call, Ticks stamp,
-                                 u32 budget) noexcept {
+                                 u64 budget_and_credit) noexcept {
   hand_over_block(lane, payload_bytes);
   constexpr u64 kExtensions = u64{ring::extension::arena} << 48;
   lane.out.send_in_place(lane.claim, Head::make(ring::kArenaHeader, Kind::request, 0, method), call, stamp,
-                         budget | kExtensions);
+                         budget_and_credit | kExtensions);
 }
 
 void LinkEnd::send_answer_block(LaneEnd& lane, u32 payload_bytes, u64 call) noexcept {
@@ -123,7 +123,7 @@ Buffer LinkEnd::copy_block(std::span<const std::byte> bytes) noexcept {
   if (row == nullptr) {
     late_answer(lane);
   } else {
-    pending_.close(*row);
+    close_row(*row);
     counters_.answers_received.add();
   }
   peer_blocks_->give_back(found->block);
@@ -147,7 +147,7 @@ Status LinkEnd::too_big_to_copy() const noexcept {
   } else {
     status = too_big_to_copy();
   }
-  pending_.close(*pending_.find(call));
+  close_row(*pending_.find(call));
   counters_.answers_received.add();
   peer_blocks_->give_back(found->block);
   give_back(lane, record);

@@ -43,7 +43,7 @@ constexpr bool is_plain_answer(Head head) noexcept {
 }
 
 [[gnu::always_inline]] inline PendingTable::Row* LinkEnd::send_request(Lane lane_name, u16 method, u32 payload_bytes,
-                                                                       u32 budget, Ticks timeout) noexcept {
+                                                                       u32 budget, Ticks timeout, u16 credit) noexcept {
   LaneEnd& lane = lane_of(lane_name);
   lane.claimed = nullptr;
   const Ticks stamp = turn_->stamp();  // first: it takes a while, and is needed last
@@ -51,7 +51,7 @@ constexpr bool is_plain_answer(Head head) noexcept {
   if (row == nullptr) [[unlikely]]
     return nullptr;
   const Head head = Head::make(u32{sizeof(ring::RequestHeader)} + payload_bytes, Kind::request, 0, method);
-  const u64 rest = budget;  // credit and extensions are 0
+  const u64 rest = budget | u64{credit} << 32;  // extensions are 0
   row->lane = lane_name;
   row->sending = false;
   if (lane.claim_room == ClaimRoom::staged) {
@@ -59,9 +59,9 @@ constexpr bool is_plain_answer(Head head) noexcept {
   } else if (lane.claim_room == ClaimRoom::in_ring) {
     lane.out.send_in_place(lane.claim, head, row->call, stamp, rest);
   } else if (lane.claim_room == ClaimRoom::in_arena) {
-    send_request_block(lane, method, payload_bytes, row->call, stamp, budget);
+    send_request_block(lane, method, payload_bytes, row->call, stamp, rest);
   } else {
-    send_large_request(lane, *row, method, payload_bytes, budget, stamp);
+    send_large_request(lane, *row, method, payload_bytes, rest, stamp);
   }
   row->end = lane.out.position();
   row->deadline = timeout == kNever ? kNever : stamp + timeout;
@@ -69,6 +69,44 @@ constexpr bool is_plain_answer(Head head) noexcept {
   ++lane.calls_open;
   counters_.calls_sent.add();
   return row;
+}
+
+// As a request, without grant, row and deadline; its header is that of an answer.
+[[gnu::always_inline]] inline CallRoom LinkEnd::claim_oneway(Lane lane_name, u32 payload_bytes) noexcept {
+  LaneEnd& lane = lane_of(lane_name);
+  if (lane.claimed != nullptr) [[unlikely]]
+    return {nullptr, 0, Why::open_claim};
+  if (broken_) [[unlikely]]
+    return {nullptr, 0, Why::peer_violation};
+  if (halt_word_->load(std::memory_order_relaxed) != 0) [[unlikely]]
+    return {nullptr, 0, halted()};
+  if (payload_bytes >= lane.out.ring_bytes()) [[unlikely]]
+    return {nullptr, 0, Why::too_big};
+  if (!lane.claim_record(sizeof(ring::ReplyHeader) + payload_bytes, lane.admission.reserve())) [[unlikely]] {
+    if (lane.claim.refusal == ring::Refusal::too_big) return {nullptr, 0, Why::too_big};
+    if (lane.claim.refusal == ring::Refusal::full) return {nullptr, 0, Why::ring_full};
+    broke("an impossible `released` position");
+    return {nullptr, 0, Why::peer_violation};
+  }
+  claim_reported_ = false;
+  const bool staged = lane.claim.room <= kCopyMax && !lane.out.unseen();
+  lane.claim_room = staged ? ClaimRoom::staged : ClaimRoom::in_ring;
+  std::byte* const record = staged ? lane.staged : lane.out.memory().bytes(lane.claim.at);
+  lane.claimed = record + sizeof(ring::ReplyHeader);
+  return {lane.claimed, lane.claim.room - u32{sizeof(ring::ReplyHeader)}, Why::none};
+}
+
+[[gnu::always_inline]] inline void LinkEnd::send_oneway(Lane lane_name, u16 method, u32 payload_bytes) noexcept {
+  LaneEnd& lane = lane_of(lane_name);
+  lane.claimed = nullptr;
+  const Ticks stamp = turn_->stamp();
+  const Head head = Head::make(u32{sizeof(ring::ReplyHeader)} + payload_bytes, Kind::oneway, 0, method);
+  if (lane.claim_room == ClaimRoom::staged) {
+    lane.out.send_copy(lane.claim, head, lane.staged, stamp);
+  } else {
+    lane.out.send_in_place(lane.claim, head, stamp);
+  }
+  counters_.oneways_sent.add();
 }
 
 [[gnu::noinline]] Status LinkEnd::read_status(Head head, std::span<const std::byte> payload) const noexcept {
@@ -122,7 +160,7 @@ inline void LinkEnd::run_callback(PendingTable::Row& row, const RawAnswer& answe
     turn_->log_thrown("the callback of a call");
   }
   turn_->calling_user = false;
-  pending_.close(row);
+  close_row(row);
 }
 
 LinkEnd::Found LinkEnd::look_for(u64 call, Status& status, AnswerBuffer& buffer) noexcept {
@@ -174,19 +212,7 @@ LinkEnd::Found LinkEnd::look_for(u64 call, Status& status, AnswerBuffer& buffer)
     keep(lane, {record, Then::handle, answered});
     return true;
   }
-  if (!is_answer) {  // only a client waits, and nothing else is sent to one
-    if (record.head.kind() == Kind::drain) {
-      heard_drain();
-      lane.in.release(record.end);
-      return true;
-    }
-    if ((record.head.kind_byte() & ring::kKindMayBeSkipped) == 0) {
-      broke("a record of kind %lu, which was not agreed", record.head.kind_byte());
-    } else {
-      lane.in.release(record.end);
-    }
-    return lane.in.at(record) != 0;  // every lap comes by there
-  }
+  if (!is_answer) return pass_by_other(lane, record);
   if (lane.calls_open == 0) {
     broke("an answer to a call that nobody made");
     return true;
@@ -195,11 +221,35 @@ LinkEnd::Found LinkEnd::look_for(u64 call, Status& status, AnswerBuffer& buffer)
     late_answer(lane);
   } else {
     row->call = 0;
-    pending_.close(*row);
+    close_row(*row);
     counters_.answers_received.add();
   }
   give_back(lane, record);
   return true;
+}
+
+// As pass_by(), of a record that is no answer.
+[[gnu::cold, gnu::noinline]] bool LinkEnd::pass_by_other(LaneEnd& lane, Record record) noexcept {
+  alignas(64) std::byte header[ring::kStep];
+  memory::opaque_copy(header, lane.in.bytes(record), ring::kStep);
+  const Kind kind = record.head.kind();
+  if (kind == Kind::item && find_stream(record.head, header) != nullptr) {
+    keep(lane, {record, Then::handle});  // somebody reads them, and may be called in a turn only
+    return true;
+  }
+  if (kind == Kind::item) {
+    counters_.items_received.add();
+    counters_.items_dropped.add();
+  } else if (kind == Kind::drain) {
+    heard_drain();
+  } else if (kind == Kind::credit) {
+    take_credit(record.head, header);
+  } else if ((record.head.kind_byte() & ring::kKindMayBeSkipped) == 0) {
+    broke("a record of kind %lu, which was not agreed", record.head.kind_byte());
+    return true;
+  }
+  lane.in.release(record.end);
+  return lane.in.at(record) != 0;  // every lap comes by there
 }
 
 // The answer was taken. Behind one that is kept its room and its grant stay in use: the ring is released in order, and
@@ -237,7 +287,7 @@ inline void LinkEnd::give_back(LaneEnd& lane, Record record) noexcept {
     status = read_status(record.head, {buffer.record() + sizeof(ring::ReplyHeader), copied});
   }
   row->call = 0;
-  pending_.close(*row);
+  close_row(*row);
   counters_.answers_received.add();
   give_back(lane, record);
   return true;
@@ -256,6 +306,7 @@ void LinkEnd::abandon(PendingTable::Row& row) noexcept {
   if (row.sending) [[unlikely]]
     return stop_sending(row);
   ++lane_of(row.lane).calls_abandoned;
+  if (ended == nullptr && !broken_) tell_cancelled(row.lane, row.call);
 }
 
 Status LinkEnd::give_up(u64 call, Code code, Why why, std::string_view text) noexcept {
@@ -264,7 +315,7 @@ Status LinkEnd::give_up(u64 call, Code code, Why why, std::string_view text) noe
   const Status status(code, ended != nullptr || broken_ ? verdict_of_end(*row) : verdict(*row, false), why, text);
   abandon(*row);
   row->callback.clear();
-  pending_.close(*row);
+  close_row(*row);
   if (why == Why::timeout) counters_.calls_timed_out.add();
   return status;
 }
@@ -310,11 +361,13 @@ void LinkEnd::bury() noexcept {
     }
   }
   closed_ = true;
+  requests_.for_each_open([&](OpenRequest& request) { nobody_waits(request, OpenRequest::Void::cancelled); });
   const Code code = how.why == Why::link_closed || how.why == Why::forked ? Code::cancelled : Code::unavailable;
   pending_.for_each_open([&](PendingTable::Row& row) {
     run_callback(row, {Status(code, verdict_of_end(row), how.why, how.text), {}});
   });
   drop_large();
+  poll_streams();
   wire_->close();
 }
 

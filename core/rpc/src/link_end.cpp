@@ -48,7 +48,7 @@ LinkEnd::LinkEnd(std::shared_ptr<Turn> turn, std::unique_ptr<Wire> wire, std::sh
               wire_->agreement().calls_in_max, wire_->agreement().calls_out_max},
              {Lane::urgent, wire_->lane(Lane::urgent), wire_->agreement().out[1], wire_->agreement().in[1],
               wire_->agreement().calls_in_max, wire_->agreement().calls_out_max}},
-      pending_(lanes_[0].calls_max + lanes_[1].calls_max),
+      pending_(lanes_[0].calls_max + lanes_[1].calls_max, turn_->next_serials()),
       requests_(this, served_ == nullptr ? 0 : lanes_[0].admission.granted() + lanes_[1].admission.granted()) {
   may_sleep_ =
       peer_board_ != nullptr && (peer_board_->load(std::memory_order_relaxed) & ring::board::never_sleeps) == 0;
@@ -111,7 +111,7 @@ int LinkEnd::poll(int budget) noexcept {
   if (unfinished_) [[unlikely]] {
     done = poll_kept();
     if (any_kept()) return done + refuse_poll(first_lane, record);  // one of their handlers left a claim open
-    pieces = send_pieces();
+    pieces = send_pieces() + poll_streams();
   }
   LaneEnd* lane = &first_lane;
   while (record) {
@@ -252,12 +252,32 @@ bool LinkEnd::waiting() const noexcept {
   } else if (kind == Kind::reply) {
     finish(lane, record.head, header,
            {bytes + sizeof(ring::ReplyHeader), record.head.bytes() - sizeof(ring::ReplyHeader)});
-  } else if (kind == Kind::cancel && served_ != nullptr) {
-    cancel_arriving(lane, header);
-  } else if (kind == Kind::drain) {
-    heard_drain();
-  } else if ((record.head.kind_byte() & ring::kKindMayBeSkipped) == 0) {
-    broke("a record of kind %lu, which was not agreed", record.head.kind_byte());
+  } else if (kind == Kind::item) {
+    take_item(lane, record.head, header,
+              {bytes + sizeof(ring::ReplyHeader), record.head.bytes() - sizeof(ring::ReplyHeader)});
+  } else if (kind == Kind::oneway) {
+    serve_oneway(lane, record, header,
+                 {bytes + sizeof(ring::ReplyHeader), record.head.bytes() - sizeof(ring::ReplyHeader)});
+  } else {
+    take_other(lane, record, header);
+  }
+}
+
+// What comes seldom.
+[[gnu::noinline]] void LinkEnd::take_other(LaneEnd& lane, Record record, const std::byte* header) noexcept {
+  switch (record.head.kind()) {
+    case Kind::credit:
+      return take_credit(record.head, header);
+    case Kind::end:
+      return take_end(record.head, header);
+    case Kind::cancel:
+      return take_cancel(lane, header);
+    case Kind::drain:
+      return heard_drain();
+    default:
+      if ((record.head.kind_byte() & ring::kKindMayBeSkipped) == 0) {
+        broke("a record of kind %lu, which was not agreed", record.head.kind_byte());
+      }
   }
 }
 
@@ -274,7 +294,7 @@ bool LinkEnd::waiting() const noexcept {
     if (broken_) next = lane.kept.end();  // nothing more of this peer is handled
     lane.kept.erase(lane.kept.begin(), next);
   }
-  unfinished_ = any_kept() || sending_pieces();
+  note_unfinished();
   return done;
 }
 

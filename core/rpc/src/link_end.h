@@ -1,5 +1,6 @@
 // One end of one link: two lanes in both directions (link_end.cpp), the calls it made (link_calls.cpp), the requests it
-// has to answer (link_serves.cpp, reply.cpp), and messages that no record holds (link_pieces.cpp, link_blocks.cpp).
+// has to answer (link_serves.cpp, reply.cpp), their streams (link_streams.cpp) and their cancelling (link_cancel.cpp),
+// and messages that no record holds (link_pieces.cpp, link_blocks.cpp).
 // This is the running path; it neither allocates, except for messages in pieces, nor logs, nor makes a system call
 // except to ring a sleeper's bell.
 //
@@ -71,11 +72,11 @@ class LinkEnd {
   }
   // Is there anything to read? For a dispatcher about to sleep, behind the fence of announce_sleep().
   [[nodiscard]] bool waiting() const noexcept;
-  // Are there pieces that wait for room in a ring? Nobody rings when there is some.
-  [[nodiscard]] bool sending_pieces() const noexcept {
-    return !lanes_[0].leaving.empty() || !lanes_[1].leaving.empty();
+  // Does something wait for room in a ring: pieces, items, credit, cancels? Nobody rings when there is some.
+  [[nodiscard]] bool waits_for_room() const noexcept {
+    return sending_pieces() || !attended_.empty() || !cancels_owed_.empty();
   }
-  // Needs turns of its own, whatever arrives: records are kept, or pieces have still to leave.
+  // Needs turns of its own, whatever arrives: records are kept, or something waits for room.
   [[nodiscard]] bool unfinished() const noexcept { return unfinished_; }
 
   // --- calls of this side
@@ -92,8 +93,11 @@ class LinkEnd {
     return served_ == nullptr && (lanes_[0].claimed != nullptr || lanes_[1].claimed != nullptr);
   }
   // Sends what was claimed; `stamp + timeout` is when the call ends without an answer. Null: no row is free.
+  // `credit` is that of the request's header.
   PendingTable::Row* send_request(ring::Lane lane, ring::u16 method, ring::u32 payload_bytes, ring::u32 budget,
-                                  Ticks timeout) noexcept;
+                                  Ticks timeout, ring::u16 credit = 0) noexcept;
+  [[nodiscard]] CallRoom claim_oneway(ring::Lane lane, ring::u32 payload_bytes) noexcept;
+  void send_oneway(ring::Lane lane, ring::u16 method, ring::u32 payload_bytes) noexcept;
   // Reads on until the call has its answer, keeping what else arrives for the next poll(). A ring that never ends is
   // left once a lap, so that the caller can look at its deadline.
   enum class Found : std::uint8_t { nothing, something, answer };
@@ -105,6 +109,25 @@ class LinkEnd {
 
   // A request with this index runs no handler, and is answered as one that did (link_warm_up.cpp).
   static constexpr ring::u16 kPing = 0xfffd;
+
+  // --- streams (link_streams.cpp)
+  // Both sides: what a call that was sent, or taken, streams with.
+  std::shared_ptr<StreamState> open_stream(PendingTable::Row& row, const StreamOptions& options) noexcept;
+  std::shared_ptr<StreamState> serve_stream(OpenRequest& request, const StreamOptions& options) noexcept;
+  [[nodiscard]] std::byte* claim_item(StreamState& stream, ring::u32 payload_bytes, Sent& why) noexcept;
+  Sent send_item(StreamState& stream, ring::u32 payload_bytes) noexcept;
+  void drop_item(StreamState& stream) noexcept;
+  Sent close_stream(StreamState& stream) noexcept;
+  // What was taken goes back to the sender as credit, when it is due.
+  void give_credit(StreamState& stream) noexcept;
+  // Looked at in every turn until it has what it waits for.
+  void attend(StreamState& stream) noexcept;
+  // A stream, or something else that lives as long as a request.
+  StreamState& state_of(OpenRequest& request) noexcept;
+
+  // --- cancelling (link_cancel.cpp)
+  // Ends the call here and tells the server. Its callback runs in the next turn, or not at all. False: it has ended.
+  bool cancel(std::uint64_t call, bool run_callback) noexcept;
 
   // --- draining (link_drain.cpp)
   enum class Drain : std::uint8_t {
@@ -156,6 +179,7 @@ class LinkEnd {
 
  private:
   friend class RawReply;
+  friend class ServedCall;
   friend void give_owed_answers(Turn&) noexcept;
   friend void leave_to_replies(Turn&, std::vector<std::unique_ptr<LinkEnd>>) noexcept;
 
@@ -188,6 +212,7 @@ class LinkEnd {
     ring::u32 calls_max;
     ring::u32 calls_abandoned = 0;  // of calls_open: ended here, but their answers have not come
     std::byte* claimed = nullptr;   // the payload of the open claim; null: none is open
+    ring::u32 claimed_bytes = 0;    // of an answer: what it may have
     ClaimRoom claim_room = ClaimRoom::in_ring;
     ring::Claim claim;
     // Claims room for a record, a field at a time: a copy of the whole would wait for the stores of its fields.
@@ -228,6 +253,7 @@ class LinkEnd {
   int poll_records(LaneEnd& first_lane, ring::Record record, int budget) noexcept;
   int refuse_poll(LaneEnd& lane, ring::Record record) noexcept;
   [[nodiscard]] bool any_kept() const noexcept { return !lanes_[0].kept.empty() || !lanes_[1].kept.empty(); }
+  void note_unfinished() noexcept { unfinished_ = any_kept() || waits_for_room(); }
   void keep(LaneEnd& lane, Kept kept) noexcept;
   int poll_kept() noexcept;
   int do_kept(LaneEnd& lane, Kept& kept) noexcept;
@@ -240,6 +266,7 @@ class LinkEnd {
   void abandon(PendingTable::Row& row) noexcept;
   [[nodiscard]] bool pass_by(LaneEnd& lane, ring::Record record, std::uint64_t answered,
                              const std::byte* header) noexcept;
+  [[nodiscard]] bool pass_by_other(LaneEnd& lane, ring::Record record) noexcept;
   void give_back(LaneEnd& lane, ring::Record record) noexcept;
   void run_callback(PendingTable::Row& row, const RawAnswer& answer) noexcept;
   [[nodiscard]] Status read_status(ring::Head head, std::span<const std::byte> payload) const noexcept;
@@ -251,11 +278,45 @@ class LinkEnd {
   void broke_promise() noexcept;
   void broke(const char* format, std::uint64_t a = 0, std::uint64_t b = 0) noexcept;
 
+  // --- one-way messages
+  void serve_oneway(LaneEnd& lane, ring::Record record, const std::byte* header,
+                    std::span<const std::byte> payload) noexcept;
+
+  // --- streams
+  [[nodiscard]] StreamState* find_stream(ring::Head head, const std::byte* header) noexcept;
+  void take_item(LaneEnd& lane, ring::Head head, const std::byte* header, std::span<const std::byte> payload) noexcept;
+  void take_other(LaneEnd& lane, ring::Record record, const std::byte* header) noexcept;
+  void take_end(ring::Head head, const std::byte* header) noexcept;
+  void take_credit(ring::Head head, const std::byte* header) noexcept;
+  void hand_over(StreamState& stream, std::span<const std::byte> payload) noexcept;
+  void misused(StreamState& stream, const char* how) noexcept;
+  void threw(StreamState& stream) noexcept;
+  void end_stream(std::shared_ptr<StreamState> stream) noexcept;
+  bool attend_to(StreamState& stream, int& done) noexcept;
+  [[nodiscard]] bool may_be_ready(StreamState& stream) noexcept;
+  template <class... Args>
+  void run_user(const StoredFunction<Args...>& function, Args... arguments) noexcept;
+  int poll_streams() noexcept;
+  void close_row(PendingTable::Row& row) noexcept {
+    if (row.stream != nullptr) [[unlikely]]
+      end_stream(std::move(row.stream));
+    pending_.close(row);
+  }
+
+  // --- cancelling
+  void tell_cancelled(ring::Lane lane, std::uint64_t call) noexcept;
+  void send_owed_cancels() noexcept;
+  void take_cancel(LaneEnd& lane, const std::byte* header) noexcept;
+  void nobody_waits(OpenRequest& request, OpenRequest::Void why) noexcept;
+
   // --- messages in pieces (link_pieces.cpp)
+  [[nodiscard]] bool sending_pieces() const noexcept {
+    return !lanes_[0].leaving.empty() || !lanes_[1].leaving.empty();
+  }
   [[nodiscard]] bool claim_buffer(LaneEnd& lane, ring::u32 payload_bytes) noexcept;
   [[nodiscard]] CallRoom claim_large_request(LaneEnd& lane, ring::u32 payload_bytes) noexcept;
   void send_large_request(LaneEnd& lane, PendingTable::Row& row, ring::u16 method, ring::u32 payload_bytes,
-                          ring::u32 budget, Ticks stamp) noexcept;
+                          ring::u64 budget_and_credit, Ticks stamp) noexcept;
   std::byte* claim_large_answer(OpenRequest& request, ring::u32 payload_bytes) noexcept;
   void send_large_answer(OpenRequest& request, ring::u32 payload_bytes) noexcept;
   void drop_claim(LaneEnd& lane) noexcept;
@@ -270,7 +331,7 @@ class LinkEnd {
   void forget_arriving(LaneEnd& lane) noexcept;
   void serve_piece(LaneEnd& lane, ring::Record record, const ring::RequestHeader& header, const std::byte* header_bytes,
                    const std::byte* bytes) noexcept;
-  void cancel_arriving(LaneEnd& lane, const std::byte* header_bytes) noexcept;
+  void cancel_arriving(LaneEnd& lane) noexcept;
   enum class Took : std::uint8_t { part, whole, late, broken };
   [[nodiscard]] Took take_piece(LaneEnd& lane, ring::Head head, const std::byte* header,
                                 const std::byte* bytes) noexcept;
@@ -284,7 +345,7 @@ class LinkEnd {
   [[nodiscard]] bool claim_block(LaneEnd& lane, ring::u32 payload_bytes, ring::u32 reserve) noexcept;
   void hand_over_block(LaneEnd& lane, ring::u32 payload_bytes) noexcept;
   void send_request_block(LaneEnd& lane, ring::u16 method, ring::u32 payload_bytes, std::uint64_t call, Ticks stamp,
-                          ring::u32 budget) noexcept;
+                          ring::u64 budget_and_credit) noexcept;
   void send_answer_block(LaneEnd& lane, ring::u32 payload_bytes, std::uint64_t call) noexcept;
   struct PeerBlock {
     ring::ArenaBlock block;
@@ -318,7 +379,7 @@ class LinkEnd {
   bool due_ = false;
   bool batching_ = false;
   bool several_ = false;     // the last turn found several records: what this one sends is committed together
-  bool unfinished_ = false;  // records are kept, or pieces have still to leave
+  bool unfinished_ = false;  // records are kept, or something waits for room in a ring
   bool closed_ = false;
   bool broken_ = false;
   bool claim_reported_ = false;
@@ -326,6 +387,9 @@ class LinkEnd {
   LaneEnd lanes_[ring::kLaneCount];
   PendingTable pending_;
   OpenRequests requests_;
+  std::vector<std::shared_ptr<StreamState>> attended_;  // streams that wait for room, or have something to tell
+  std::vector<std::uint64_t> cancels_owed_;             // the rings had no room for them
+  bool oneway_ran_ = false;
   AlignedBytes large_copy_;
   std::unique_ptr<OwnBlocks> own_blocks_;    // null: no arena of ours
   std::unique_ptr<PeerBlocks> peer_blocks_;  // null: none of the peer's

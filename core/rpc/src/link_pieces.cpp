@@ -48,7 +48,7 @@ bool LinkEnd::claim_buffer(LaneEnd& lane, u32 payload_bytes) noexcept {
 
 [[gnu::cold, gnu::noinline]] std::byte* LinkEnd::claim_large_answer(OpenRequest& request, u32 payload_bytes) noexcept {
   LaneEnd& lane = lane_of(request.lane);
-  request.claimed = payload_bytes;
+  lane.claimed_bytes = payload_bytes;
   if (claim_block(lane, payload_bytes, 0)) {
     request.room = AnswerRoom::in_arena;
     return lane.claimed;
@@ -65,11 +65,12 @@ bool LinkEnd::claim_buffer(LaneEnd& lane, u32 payload_bytes) noexcept {
 }
 
 [[gnu::cold, gnu::noinline]] void LinkEnd::send_large_request(LaneEnd& lane, PendingTable::Row& row, u16 method,
-                                                              u32 payload_bytes, u32 budget, Ticks stamp) noexcept {
+                                                              u32 payload_bytes, u64 budget_and_credit,
+                                                              Ticks stamp) noexcept {
   row.sending = true;
   lane.leaving_bytes += payload_bytes;
-  lane.leaving.push_back(
-      {Kind::request, method, row.call, stamp, budget, nullptr, std::exchange(lane.claimed_buffer, {}), payload_bytes});
+  lane.leaving.push_back({Kind::request, method, row.call, stamp, budget_and_credit, nullptr,
+                          std::exchange(lane.claimed_buffer, {}), payload_bytes});
   unfinished_ = true;
   send_pieces();
   sent();  // even when no piece had room: the dispatcher polls the link every turn from now on
@@ -93,7 +94,7 @@ bool LinkEnd::claim_buffer(LaneEnd& lane, u32 payload_bytes) noexcept {
     LaneEnd& lane = lane_of(lane_name);
     for (int i = 0; i < kPiecesPerTurn && !broken_ && lane.claimed == nullptr && send_next(lane); ++i) ++sent_count;
   }
-  unfinished_ = any_kept() || sending_pieces();
+  note_unfinished();
   if (sent_count != 0) wake_for_pieces();
   return sent_count;
 }
@@ -157,7 +158,7 @@ bool LinkEnd::send_piece(LaneEnd& lane, Leaving& message) noexcept {
   if (message.kind == Kind::request) {
     constexpr u64 kExtensions = u64{ring::extension::piece} << 48;
     lane.out.send_in_place(lane.claim, Head::make(record_bytes, Kind::request, more, message.method), message.call,
-                           message.stamp, message.budget | kExtensions);
+                           message.stamp, message.budget_and_credit | kExtensions);
   } else {
     const u8 flags = ring::flag::your_id | ring::flag::extensions | more;
     lane.out.send_in_place(lane.claim, Head::make(record_bytes, Kind::reply, flags), message.call,
@@ -168,13 +169,6 @@ bool LinkEnd::send_piece(LaneEnd& lane, Leaving& message) noexcept {
     lane.out.end_batch();
     lane.out.begin_batch();
   }
-  return true;
-}
-
-// The peer has a part of a request that nobody waits for: it lets it go, and answers, which returns the grant.
-bool LinkEnd::send_cancel(LaneEnd& lane, u64 call) noexcept {
-  if (!lane.claim_record(sizeof(ring::ReplyHeader), lane.admission.reserve())) return false;
-  lane.out.send_in_place(lane.claim, Head::make(sizeof(ring::ReplyHeader), Kind::cancel), call);
   return true;
 }
 
@@ -253,14 +247,11 @@ void LinkEnd::forget_arriving(LaneEnd& lane) noexcept {
   }
 }
 
-// The caller gave a request up while it was arriving. One that is whole runs on.
-[[gnu::cold, gnu::noinline]] void LinkEnd::cancel_arriving(LaneEnd& lane, const std::byte* header_bytes) noexcept {
-  u64 call;
-  std::memcpy(&call, header_bytes + offsetof(ring::ReplyHeader, call), sizeof call);
-  if (lane.arriving.call != call || call == 0) return;
+// The caller gave the request up that arrives in this lane.
+[[gnu::cold, gnu::noinline]] void LinkEnd::cancel_arriving(LaneEnd& lane) noexcept {
   OpenRequest& request = *lane.arriving.request;
   forget_arriving(lane);
-  refuse(request, Code::cancelled, Ran::no, Why::timeout, "the caller gave it up while it was arriving");
+  refuse(request, Code::cancelled, Ran::no, Why::cancelled, "the caller gave it up while it was arriving");
 }
 
 // A piece of an answer. `header` is a private copy of its first line; `bytes` are the peer's, behind it.
@@ -324,7 +315,7 @@ void LinkEnd::forget_arriving(LaneEnd& lane) noexcept {
     case Took::whole: {
       Arriving whole = std::exchange(lane.arriving, {});
       buffer.adopt(std::move(whole.buffer.bytes), whole.total);
-      pending_.close(*pending_.find(whole.call));
+      close_row(*pending_.find(whole.call));
       counters_.answers_received.add();
       give_back(lane, record);
       return true;
@@ -357,7 +348,7 @@ void LinkEnd::forget_arriving(LaneEnd& lane) noexcept {
   if (row.callback) {
     return keep(lane, {record, Then::run_callback, whole.call, std::move(whole.buffer), whole.total});
   }
-  pending_.close(row);
+  close_row(row);
   counters_.answers_received.add();
   turn_->buffers.keep(std::move(whole.buffer));
   give_back(lane, record);

@@ -34,12 +34,12 @@ void LinkEnd::serve(LaneEnd& lane, Record record, const std::byte* header_bytes,
     return nullptr;
   }
   counters_.requests_received.add();
-  OpenRequest& request = requests_.open();
-  request.call = header.call;
+  OpenRequest& request = requests_.open(header.call);
   request.sent = header.sent;
   request.started = turn_->now;
   request.budget = header.budget;
   request.bound = ring::kStep;
+  request.credit = header.credit;
   request.lane = lane.name;
   request.room = AnswerRoom::none;
   request.ran = false;
@@ -60,6 +60,9 @@ void LinkEnd::serve(LaneEnd& lane, Record record, const std::byte* header_bytes,
                                                         std::span<const std::byte> payload, u64 end) noexcept {
   Turn& turn = *turn_;
   const ServedMethods::Method& method = (*served_)[method_index];
+  if (request.nobody_waits != OpenRequest::Void::no) [[unlikely]]
+    return refuse(request, Code::cancelled, Ran::no, Why::cancelled, "the caller gave it up before it ran");
+  request.method = static_cast<u16>(method_index);
   // A stamp from the future counts as now; `none` and `longer` are not checked here.
   const Ticks waited = turn.now > request.sent ? turn.now - request.sent : 0;
   if (waited > turn.budget_ticks(request.budget) && request.budget - 1 < ring::kBudgetLonger - 1) [[unlikely]] {
@@ -92,7 +95,35 @@ void LinkEnd::serve(LaneEnd& lane, Record record, const std::byte* header_bytes,
   turn.calling_user = false;
 }
 
+// There is no row, no answer and no deadline: what cannot be handled is counted.
+[[gnu::always_inline]] inline void LinkEnd::serve_oneway(LaneEnd& lane, Record record, const std::byte* /*header*/,
+                                                         std::span<const std::byte> payload) noexcept {
+  const u32 method_index = record.head.detail();
+  if (served_ == nullptr || method_index >= served_->count() || record.head.flags() != 0) [[unlikely]]
+    return broke("a one-way message for method %lu with flags %lu", method_index, record.head.flags());
+  const ServedMethods::Method& method = (*served_)[method_index];
+  counters_.oneways_received.add();
+  if (method.kind != CallKind::oneway || halt_word_->load(std::memory_order_relaxed) != 0) [[unlikely]]
+    return counters_.oneways_refused.add();
+  lane.taken->call.store(0, std::memory_order_relaxed);
+  lane.taken->method.store(method_index, std::memory_order_relaxed);
+  lane.taken->since.store(turn_->now, std::memory_order_relaxed);
+  oneway_ran_ = false;
+  ServedCall call(payload, RawReply(), oneway_ran_, *lane.taken, record.end);
+  turn_->calling_user = true;
+  try {
+    method.serve(*method.service, call);
+  } catch (...) {
+    turn_->log_thrown("the handler of " + std::string(method.description->name));
+  }
+  turn_->calling_user = false;
+  if (!oneway_ran_) [[unlikely]]
+    counters_.oneways_refused.add();
+}
+
 void LinkEnd::close_request(OpenRequest& request) noexcept {
+  if (request.stream != nullptr) [[unlikely]]
+    end_stream(std::move(request.stream));
   lane_of(request.lane).admission.leave(request.bound);
   requests_.close(request);
 }
@@ -106,7 +137,7 @@ void LinkEnd::close_request(OpenRequest& request) noexcept {
   const bool promised = ring::up(bytes) <= request.bound;
   if (promised && bytes <= kCopyMax && !lane.out.unseen()) {
     request.room = AnswerRoom::staged;
-    request.claimed = payload_bytes;
+    lane.claimed_bytes = payload_bytes;
     return lane.claimed = lane.staged + sizeof(ring::ReplyHeader);
   }
   // Within its bound an answer uses its own share untested; beyond it, it is an ordinary claim.
@@ -116,7 +147,7 @@ void LinkEnd::close_request(OpenRequest& request) noexcept {
     return nullptr;
   }
   request.room = AnswerRoom::in_ring;
-  request.claimed = payload_bytes;
+  lane.claimed_bytes = payload_bytes;
   return lane.claimed = lane.out.memory().bytes(lane.claim.at) + sizeof(ring::ReplyHeader);
 }
 

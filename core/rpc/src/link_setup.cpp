@@ -78,7 +78,10 @@ void LinkState::fill(Binding& binding) const {
   for (std::size_t i = 0; i < binding.methods.size(); ++i) {
     const MethodDescription& method = binding.service.methods[i];
     BoundMethod& bound = binding.methods[i];
-    const Nanoseconds timeout = method.timeout_ns != 0 ? Nanoseconds{method.timeout_ns} : options_.timeout;
+    const bool streams = method.kind != CallKind::unary && method.kind != CallKind::oneway;
+    const Nanoseconds timeout = method.timeout_ns != 0 ? Nanoseconds{method.timeout_ns}
+                                : streams              ? forever
+                                                       : options_.timeout;
     bound.lane = method.urgent ? ring::Lane::urgent : ring::Lane::normal;
     bound.timeout = timeout >= kPracticallyForever ? kNever : turn_->clock.to_ticks(timeout);
     const auto steps = (static_cast<std::uint64_t>(timeout.count()) + ring::kBudgetStepNs - 1) / ring::kBudgetStepNs;

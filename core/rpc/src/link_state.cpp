@@ -2,6 +2,7 @@
 #include "link_state.h"
 
 #include "core.h"
+#include "taut/base/assert.h"
 
 namespace taut::rpc {
 namespace {
@@ -52,25 +53,63 @@ u32 budget_of(Nanoseconds timeout) noexcept {
 
 }  // namespace
 
-CallRoom LinkState::claim(const BoundMethod& method, u32 payload_bytes) noexcept {
+[[gnu::always_inline]] inline Why LinkState::not_callable(const BoundMethod& method) noexcept {
   if (!turn_->on_owner()) [[unlikely]] {  // first: nothing else may be looked at on another thread
-    if (!core_->on_owner()) return {nullptr, 0, Why::wrong_thread};
+    if (!core_->on_owner()) return Why::wrong_thread;
   }
   if (end_ == nullptr) [[unlikely]]
-    return {nullptr, 0, Why::not_connected};
+    return Why::not_connected;
   if (core_->forked()) [[unlikely]]
-    return {nullptr, 0, Why::forked};
+    return Why::forked;
   if (method.index >= BoundMethod::kMisfit) [[unlikely]]
-    return {nullptr, 0, method.index == BoundMethod::kMissing ? Why::unknown_method : Why::schema_mismatch};
+    return method.index == BoundMethod::kMissing ? Why::unknown_method : Why::schema_mismatch;
+  return Why::none;
+}
+
+CallRoom LinkState::claim(const BoundMethod& method, u32 payload_bytes) noexcept {
+  if (const Why why = not_callable(method); why != Why::none) [[unlikely]]
+    return {nullptr, 0, why};
   return end_->claim_request(method.lane, payload_bytes);
+}
+
+CallRoom LinkState::claim_oneway(const BoundMethod& method, u32 payload_bytes) noexcept {
+  if (const Why why = not_callable(method); why != Why::none) [[unlikely]]
+    return {nullptr, 0, why};
+  return end_->claim_oneway(method.lane, payload_bytes);
+}
+
+// What there is to say of a refused message; whoever sends many of them wants no more than this.
+Sent LinkState::send_oneway(const BoundMethod& method, CallRoom room, u32 payload_bytes) noexcept {
+  if (room.payload == nullptr) [[unlikely]] {
+    if (room.refused == Why::wrong_thread) {
+      turn_->log(Severity::error, "a one-way message was " + core_->wrong_thread_text());
+      return Sent::over;
+    }
+    count_refusal(room.refused);
+    if (room.refused == Why::ring_full) return Sent::ring_full;
+    if (room.refused == Why::too_big) return Sent::too_big;
+    return room.refused == Why::open_claim ? Sent::open_claim : Sent::over;
+  }
+  if (end_ == nullptr || !end_->claimed(method.lane, room.payload)) [[unlikely]] {  // a claim of an end that is over
+    drop(method, room.payload);
+    return Sent::over;
+  }
+  if (payload_bytes > room.bytes) [[unlikely]] {
+    end_->drop_request(method.lane);
+    count_refusal(Why::too_big);
+    return Sent::too_big;
+  }
+  end_->send_oneway(method.lane, method.index, payload_bytes);
+  end_->sent();
+  return Sent::ok;
 }
 
 void LinkState::drop(const BoundMethod& method, const std::byte* payload) noexcept {
   core_->drop_claim(endpoint_, method.lane, payload);
 }
 
-LinkState::Sent LinkState::commit(const BoundMethod& method, CallRoom room, u32 payload_bytes,
-                                  Nanoseconds timeout) noexcept {
+LinkState::Committed LinkState::commit(const BoundMethod& method, CallRoom room, u32 payload_bytes, Nanoseconds timeout,
+                                       u16 credit) noexcept {
   if (room.payload == nullptr) [[unlikely]]
     return {nullptr, room.refused};
   if (end_ == nullptr || !end_->claimed(method.lane, room.payload)) [[unlikely]] {  // a claim of an end that is over
@@ -88,7 +127,7 @@ LinkState::Sent LinkState::commit(const BoundMethod& method, CallRoom room, u32 
     budget = timeout >= kPracticallyForever ? ring::kBudgetNone : budget_of(timeout);
     ticks = timeout >= kPracticallyForever ? kNever : turn_->clock.to_ticks(timeout);
   }
-  PendingTable::Row* row = end_->send_request(method.lane, method.index, payload_bytes, budget, ticks);
+  PendingTable::Row* row = end_->send_request(method.lane, method.index, payload_bytes, budget, ticks, credit);
   return {row, row == nullptr ? Why::calls_in_flight : Why::none};
 }
 
@@ -105,26 +144,52 @@ void LinkState::count_refusal(Why why) noexcept {
   if (end_ != nullptr && why != Why::forked) end_->counters().calls_refused.add();
 }
 
-Callback& LinkState::send(const BoundMethod& method, CallRoom room, u32 payload_bytes, Nanoseconds timeout) noexcept {
-  const Sent sent = commit(method, room, payload_bytes, timeout);
+SentCall LinkState::send(const BoundMethod& method, CallRoom room, u32 payload_bytes, Nanoseconds timeout) noexcept {
+  const Committed sent = commit(method, room, payload_bytes, timeout);
   if (sent.row == nullptr) [[unlikely]]
     return finish_later(sent.refused, method);
   end_->sent();
-  return sent.row->callback;
+  return {&sent.row->callback, sent.row->call};
+}
+
+// A stream lives as long as it is wanted: it has no timeout but one that was said (link_setup.cpp, fill()).
+[[gnu::noinline]] StreamCall LinkState::open_stream(const BoundMethod& method, CallRoom room, u32 payload_bytes,
+                                                    const StreamOptions& options) noexcept {
+  const auto credit =
+      static_cast<u16>(ring::credit_code(options.credit) | ring::credit_code(options.credit_bytes / ring::kStep) << 8);
+  const Committed sent = commit(method, room, payload_bytes, options.timeout, credit);
+  if (sent.row == nullptr) {
+    auto none = std::make_shared<StreamState>();
+    none->turn = core_->shared_turn();
+    none->caller = none->over = true;
+    return {StreamEnd(std::move(none)), PendingCall(*this, finish_later(sent.refused, method))};
+  }
+  end_->sent();
+  return {StreamEnd(end_->open_stream(*sent.row, options)), PendingCall(*this, {&sent.row->callback, sent.row->call})};
+}
+
+// The last call was refused, and its end is queued: the caller wants it now.
+[[gnu::cold]] Status LinkState::take_refusal() noexcept {
+  if (!core_->on_owner())
+    return {Code::failed_precondition, Ran::no, Why::wrong_thread, "a call was " + core_->wrong_thread_text()};
+  TAUT_ASSERT(!turn_->finished.empty());
+  const Status status = turn_->finished.back().status;
+  turn_->finished.pop_back();
+  return status;
 }
 
 // The call was not sent: its callback runs in the next turn.
-[[gnu::cold, gnu::noinline]] Callback& LinkState::finish_later(Why refused, const BoundMethod& method) noexcept {
+[[gnu::cold, gnu::noinline]] SentCall LinkState::finish_later(Why refused, const BoundMethod& method) noexcept {
   if (refused == Why::wrong_thread) {
     // The list of ended calls belongs to another thread, and so would the callback: it is destroyed without being run.
     turn_->log(Severity::error, "a call was " + core_->wrong_thread_text() + ". Its callback does not run");
     thread_local Callback nobody;
     nobody.clear();
-    return nobody;
+    return {&nobody, 0};
   }
   count_refusal(refused);
   turn_->finished.push_back({Callback{}, refusal(refused, method)});
-  return turn_->finished.back().callback;
+  return {&turn_->finished.back().callback, 0};
 }
 
 Status LinkState::wait(const BoundMethod& method, CallRoom room, u32 payload_bytes, Nanoseconds timeout,
@@ -135,7 +200,7 @@ Status LinkState::wait(const BoundMethod& method, CallRoom room, u32 payload_byt
     if (room.payload != nullptr) drop(method, room.payload);
     return refusal(Why::inside_handler, method);
   }
-  const Sent sent = commit(method, room, payload_bytes, timeout);
+  const Committed sent = commit(method, room, payload_bytes, timeout);
   if (sent.row == nullptr) [[unlikely]] {
     count_refusal(sent.refused);
     // A client that only waits has no other turn in which its link could come back.
@@ -199,10 +264,26 @@ void drop_room(LinkState& link, const BoundMethod& method, const std::byte* payl
   link.drop(method, payload);
 }
 
-[[gnu::flatten]] Callback& send_room(LinkState& link, const BoundMethod& method, CallRoom room, u32 payload_bytes,
-                                     Nanoseconds timeout) noexcept {
+[[gnu::flatten]] SentCall send_room(LinkState& link, const BoundMethod& method, CallRoom room, u32 payload_bytes,
+                                    Nanoseconds timeout) noexcept {
   return link.send(method, room, payload_bytes, timeout);
 }
+
+StreamCall open_stream(CallClaim&& claim, u32 payload_bytes, const StreamOptions& options) noexcept {
+  return claim.link().open_stream(claim.method(), claim.take(), payload_bytes, options);
+}
+
+[[gnu::flatten]] CallClaim claim_oneway(LinkState& link, const Binding& binding, u32 method,
+                                        u32 payload_bytes) noexcept {
+  const BoundMethod& bound = binding.methods[method];
+  return {link, bound, link.claim_oneway(bound, payload_bytes)};
+}
+
+[[gnu::flatten]] Sent send_oneway(CallClaim&& claim, u32 payload_bytes) noexcept {
+  return claim.link().send_oneway(claim.method(), claim.take(), payload_bytes);
+}
+
+Status take_refusal(LinkState& link) noexcept { return link.take_refusal(); }
 
 Status wait_room(LinkState& link, const BoundMethod& method, CallRoom room, u32 payload_bytes, Nanoseconds timeout,
                  AnswerBuffer& buffer) noexcept {

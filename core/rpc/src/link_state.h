@@ -11,6 +11,7 @@
 #include "link_end.h"
 #include "taut/rpc/call.h"
 #include "taut/rpc/dispatcher.h"
+#include "taut/rpc/stream.h"
 
 namespace taut::rpc {
 
@@ -28,10 +29,17 @@ class LinkState final : public ControlPlane::Source {
   [[nodiscard]] Result<void> fits(const ServiceDescription& service) const;
   [[nodiscard]] CallRoom claim(const BoundMethod& method, std::uint32_t payload_bytes) noexcept;
   void drop(const BoundMethod& method, const std::byte* payload) noexcept;
-  [[nodiscard]] Callback& send(const BoundMethod& method, CallRoom room, std::uint32_t payload_bytes,
-                               Nanoseconds timeout) noexcept;
+  [[nodiscard]] SentCall send(const BoundMethod& method, CallRoom room, std::uint32_t payload_bytes,
+                              Nanoseconds timeout) noexcept;
   Status wait(const BoundMethod& method, CallRoom room, std::uint32_t payload_bytes, Nanoseconds timeout,
               AnswerBuffer& buffer) noexcept;
+
+  [[nodiscard]] StreamCall open_stream(const BoundMethod& method, CallRoom room, std::uint32_t payload_bytes,
+                                       const StreamOptions& options) noexcept;
+  [[nodiscard]] CallRoom claim_oneway(const BoundMethod& method, std::uint32_t payload_bytes) noexcept;
+  Sent send_oneway(const BoundMethod& method, CallRoom room, std::uint32_t payload_bytes) noexcept;
+  void end_call(std::uint64_t call, bool run_callback) noexcept;  // link_cancel.cpp
+  [[nodiscard]] Status take_refusal() noexcept;
 
   Status warm_up(std::uint32_t calls) noexcept;  // link_warm_up.cpp
 
@@ -57,12 +65,15 @@ class LinkState final : public ControlPlane::Source {
   std::unique_ptr<Dispatcher> own_dispatcher;  // of taut::connect()
 
  private:
-  struct Sent {
+  struct Committed {
     PendingTable::Row* row = nullptr;
     Why refused = Why::none;
   };
-  Sent commit(const BoundMethod& method, CallRoom room, std::uint32_t payload_bytes, Nanoseconds timeout) noexcept;
-  Callback& finish_later(Why refused, const BoundMethod& method) noexcept;
+  // May `method` be called now? Else the room says why not.
+  [[nodiscard]] Why not_callable(const BoundMethod& method) noexcept;
+  Committed commit(const BoundMethod& method, CallRoom room, std::uint32_t payload_bytes, Nanoseconds timeout,
+                   std::uint16_t credit = 0) noexcept;
+  SentCall finish_later(Why refused, const BoundMethod& method) noexcept;
   [[nodiscard]] Status refusal(Why why, const BoundMethod& method) const noexcept;
   // Of a method that the server lacks, or a service that does not fit: the sentence names both sides.
   [[nodiscard]] Status no_such_call(Why why, const BoundMethod& method) const noexcept;

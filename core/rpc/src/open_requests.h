@@ -1,12 +1,18 @@
-// The requests that this end has taken and not answered. A Reply is a pointer to its row, so it moves through handlers
-// as one word and finds everything that answering needs.
+// The requests of the peer that have not been answered, one row each. A Reply is nothing but a pointer to its row, so
+// it is made, moved and dropped without touching memory.
 //
-// Threads  the dispatcher's; what a Reply reads on another thread does not change while it is held.
-// Memory   allocated when the link is made, as many rows as calls are granted.
+// A call id's low bits are the row of the caller's table, so a record that names an open call finds it without a
+// search. Of two open calls with the same low bits, which only a caller has that gave one of them up, the newer counts.
+//
+// Threads  the dispatcher's, except for `end`, which is constant.
+// Memory   allocated when the link is made: as many rows as there are grants.
 #pragma once
 
+#include <bit>
+#include <cstdint>
 #include <memory>
 
+#include "stream_state.h"
 #include "taut/base/clock.h"
 #include "taut/ring/lane.h"
 
@@ -25,40 +31,78 @@ enum class AnswerRoom : std::uint8_t {
 
 struct alignas(64) OpenRequest {
   LinkEnd* end = nullptr;
-  std::uint64_t call = 0;
-  Ticks sent = 0;     // the caller's stamp
-  Ticks started = 0;  // when it was taken from the ring
+  std::uint64_t call = 0;  // 0: free
+  Ticks sent = 0;          // the caller's stamp
+  union {
+    Ticks started = 0;  // when it was taken from the ring
+    OpenRequest* next_free;
+  };
   std::uint32_t budget = 0;
-  std::uint32_t bound = 0;    // bytes of ring reserved for the answer, a multiple of 64
-  std::uint32_t claimed = 0;  // payload bytes of its claim
+  std::uint32_t bound = 0;   // bytes of ring reserved for the answer, a multiple of 64
+  std::uint16_t method = 0;  // its index
+  std::uint16_t credit = 0;  // as in the request's header: what the caller takes of a stream at first
   ring::Lane lane = ring::Lane::normal;
   AnswerRoom room = AnswerRoom::none;
   bool ran = false;  // the handler was started
-  OpenRequest* next_free = nullptr;
+  // Nobody waits for the answer, or the caller misused its stream and gets no other answer than that.
+  enum class Void : std::uint8_t { no, cancelled, misused } nobody_waits = Void::no;
+  std::shared_ptr<StreamState> stream;  // of a call that streams, or that listens for its cancellation
 };
 static_assert(sizeof(OpenRequest) == 64);
 
 class OpenRequests {
  public:
-  OpenRequests(LinkEnd* end, std::uint32_t capacity) : rows_(new OpenRequest[capacity]) {
+  OpenRequests(LinkEnd* end, std::uint32_t capacity)
+      : capacity_(capacity),
+        mask_(std::bit_ceil(capacity + 1) - 1),
+        rows_(new OpenRequest[capacity]),
+        by_call_(capacity == 0 ? nullptr : new ByCall[mask_ + 1]) {
     for (std::uint32_t i = capacity; i-- != 0;) {
       rows_[i].end = end;
       close(rows_[i]);
     }
   }
   // The last row that was freed: it is still in the cache. Admission has counted, so there is one.
-  [[nodiscard]] OpenRequest& open() noexcept {
+  [[nodiscard]] OpenRequest& open(std::uint64_t call) noexcept {
     OpenRequest& row = *free_;
     free_ = row.next_free;
+    row.call = call;
+    ByCall& by_call = by_call_[call & mask_];
+    by_call.row = &row;
+    row.nobody_waits = by_call.cancelled == call ? OpenRequest::Void::cancelled : OpenRequest::Void::no;
     return row;
   }
   void close(OpenRequest& row) noexcept {
+    row.call = 0;
     row.next_free = free_;
     free_ = &row;
   }
+  // The open request with this id, or null.
+  [[nodiscard]] OpenRequest* find(std::uint64_t call) noexcept {
+    if (by_call_ == nullptr) return nullptr;
+    OpenRequest* const row = by_call_[call & mask_].row;
+    return row != nullptr && row->call == call && call != 0 ? row : nullptr;
+  }
+  // Its cancellation came first, or too late. Ids are not used twice, so one that is over takes nobody's place.
+  void remember_cancelled(std::uint64_t call) noexcept {
+    if (by_call_ != nullptr) by_call_[call & mask_].cancelled = call;
+  }
+  template <class F>
+  void for_each_open(F&& f) {
+    for (std::uint32_t i = 0; i != capacity_; ++i) {
+      if (rows_[i].call != 0) f(rows_[i]);
+    }
+  }
 
  private:
+  struct ByCall {
+    OpenRequest* row = nullptr;
+    std::uint64_t cancelled = 0;
+  };
+  std::uint32_t capacity_;
+  std::uint32_t mask_;
   std::unique_ptr<OpenRequest[]> rows_;
+  std::unique_ptr<ByCall[]> by_call_;
   OpenRequest* free_ = nullptr;
 };
 

@@ -7,6 +7,7 @@
 #include <bit>
 #include <memory>
 
+#include "stream_state.h"
 #include "taut/base/clock.h"
 #include "taut/ring/lane.h"
 #include "taut/rpc/call.h"
@@ -23,11 +24,17 @@ class PendingTable {
     bool sending = false;  // pieces of the request have still to leave: `end` is not known
     std::uint32_t next_free = 0;
     Callback callback;
+    std::shared_ptr<StreamState> stream;  // null: the call does not stream
   };
   static_assert(sizeof(Row) == 128);
 
-  explicit PendingTable(std::uint32_t calls_max)
-      : capacity_(std::bit_ceil(calls_max + 1)), bits_(std::countr_zero(capacity_)), rows_(new Row[capacity_]) {
+  // `first_serial` keeps the ids of a dispatcher's ends apart: who holds one of an end that went names no call of its
+  // successor.
+  PendingTable(std::uint32_t calls_max, std::uint64_t first_serial)
+      : capacity_(std::bit_ceil(calls_max + 1)),
+        bits_(std::countr_zero(capacity_)),
+        serial_(first_serial),
+        rows_(new Row[capacity_]) {
     for (std::uint32_t i = 0; i < capacity_; ++i) rows_[i].next_free = i + 1;
   }
 
@@ -61,7 +68,7 @@ class PendingTable {
   std::uint32_t capacity_;
   int bits_;
   std::uint32_t free_ = 0;
-  std::uint64_t serial_ = 0;
+  std::uint64_t serial_;
   std::unique_ptr<Row[]> rows_;
 };
 

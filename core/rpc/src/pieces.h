@@ -106,8 +106,8 @@ struct Leaving {
   ring::u16 method;  // of a request
   std::uint64_t call;
   Ticks stamp;
-  std::uint32_t budget;
-  OpenRequest* request;  // of a reply: the duty that ends with its last piece
+  std::uint64_t budget_and_credit;  // of a request: the last word of its header, without extensions
+  OpenRequest* request;             // of a reply: the duty that ends with its last piece
   Buffer buffer;
   std::uint32_t total;
   std::uint32_t sent = 0;

@@ -14,6 +14,8 @@ inline bool RawReply::at_home() const noexcept {
 
 [[gnu::flatten]] std::byte* RawReply::claim(u32 payload_bytes) noexcept {
   if (request_ == nullptr || !at_home() || request_->end->closed_) return nullptr;
+  if (request_->nobody_waits == OpenRequest::Void::misused) [[unlikely]]
+    return nullptr;  // and the answer says so
   return request_->end->claim_answer(*request_, payload_bytes);
 }
 
@@ -21,7 +23,8 @@ inline bool RawReply::at_home() const noexcept {
   if (request_ == nullptr) return;
   if (!at_home() || request_->end->closed_) [[unlikely]]
     return refuse(Code::unavailable, Why::link_closed, {});
-  if (request_->room == AnswerRoom::none || payload_bytes > request_->claimed) [[unlikely]] {
+  if (request_->room == AnswerRoom::none || payload_bytes > request_->end->lane_of(request_->lane).claimed_bytes)
+      [[unlikely]] {
     return refuse_too_big(payload_bytes);
   }
   OpenRequest& request = *std::exchange(request_, nullptr);
@@ -32,6 +35,11 @@ void RawReply::refuse(Code code, Why why, std::string_view text) noexcept {
   if (request_ == nullptr) return;
   if (!at_home()) return drop_elsewhere(true);
   OpenRequest& request = *std::exchange(request_, nullptr);
+  if (request.nobody_waits == OpenRequest::Void::misused) [[unlikely]] {
+    code = Code::failed_precondition;
+    why = Why::stream_misuse;
+    text = "an item or end that the stream forbids";
+  }
   // What is refused before taken() did not run.
   request.end->refuse(request, code, request.ran ? Ran::yes : Ran::no, why, text);
 }
@@ -58,6 +66,24 @@ Nanoseconds RawReply::queued() const noexcept {
   if (request_ == nullptr) return Nanoseconds{0};
   return request_->end->turn().clock.to_duration(request_->started > request_->sent ? request_->started - request_->sent
                                                                                     : 0);
+}
+
+bool RawReply::cancelled() const noexcept {
+  if (request_ == nullptr || !at_home()) return true;
+  return request_->nobody_waits != OpenRequest::Void::no || request_->end->closed_ || left() == Nanoseconds{0};
+}
+
+void RawReply::set_cancel(StoredFunction<> f) noexcept {
+  if (request_ == nullptr || !at_home()) return;
+  LinkEnd& end = *request_->end;
+  StreamState& state = end.state_of(*request_);
+  state.cancel = std::move(f);
+  if (request_->nobody_waits != OpenRequest::Void::no || end.closed_) end.attend(state);
+}
+
+StreamEnd ServedCall::stream(const StreamOptions& options) noexcept {
+  return reply_.request_ == nullptr ? StreamEnd()
+                                    : StreamEnd(reply_.request_->end->serve_stream(*reply_.request_, options));
 }
 
 void RawReply::drop() noexcept {

@@ -48,6 +48,12 @@ struct Turn {
 
   Buffers buffers;  // for messages in pieces
 
+  // Where the calls of the next end of a link are numbered from: no two ends of a dispatcher give one id.
+  std::uint64_t last_serials = 0;
+  [[nodiscard]] std::uint64_t next_serials() noexcept {
+    return std::exchange(last_serials, last_serials + (std::uint64_t{1} << 32));
+  }
+
   // Ends that sent something in this turn: their batches and bells are due when it is over.
   LinkEnd* first_due = nullptr;
   void no_longer_due(LinkEnd& end) noexcept;

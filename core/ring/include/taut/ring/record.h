@@ -3,10 +3,10 @@
 //
 //   offset  bytes  request                      offset  bytes  reply and the other kinds
 //        0      8  head word, see below              0      8  head word
-//        8      8  call: id, never 0                 8      8  call
+//        8      8  call: id, never 0                 8      8  call; of a one-way message: sent
 //       16      8  sent: counter ticks              16         payload: 48 bytes in line 1
 //       24      4  budget: steps of 16 ns
-//       28      2  credit: messages
+//       28      2  credit: of a call that streams
 //       30      2  extensions: bit mask
 //       32         payload: 32 bytes in line 1
 //
@@ -15,7 +15,7 @@
 //   bits   0-31  bytes of the record with its header, never 0 in a committed record
 //   bits  32-39  kind
 //   bits  40-47  flags
-//   bits  48-63  request: index into the receiver's method table; reply: code (8 bits), ran (2), why (6)
+//   bits  48-63  request, oneway: index into the receiver's method table; reply: code (8 bits), ran (2), why (6)
 #pragma once
 
 #include <bit>
@@ -123,6 +123,26 @@ inline constexpr u32 kBlocksAt = 32;
 inline constexpr u32 kPieceHeader = kBlocksAt + sizeof(PieceBlock);
 inline constexpr u32 kArenaHeader = kBlocksAt + sizeof(ArenaBlock);
 static_assert(sizeof(RequestHeader) == kBlocksAt && kPieceHeader % 16 == 0 && kPieceHeader < kStep);
+
+// Kind::credit: how much the sender of this record takes of the stream, counted from its first item. Never less than
+// before.
+struct CreditBlock {
+  u64 items;
+  u64 bytes;  // of ring: what the records take
+};
+static_assert(sizeof(CreditBlock) == 16);
+inline constexpr u32 kCreditRecord = sizeof(ReplyHeader) + sizeof(CreditBlock);
+
+// What a caller may send before the callee's first credit record.
+inline constexpr u64 kFirstItems = 32;
+inline constexpr u64 kFirstItemBytes = 8 * 1024;
+
+// The credit field of a request: in each byte 0 for nothing, n for 2^(n-1) items (low) and as many steps of 64 bytes
+// (high).
+constexpr u8 credit_code(u64 amount) noexcept { return static_cast<u8>(std::bit_width(amount)); }
+constexpr u64 credit_of_code(u8 code) noexcept { return code == 0 ? 0 : u64{1} << (code - 1); }
+// A peer that grants more than this ahead of what was sent does not mean it.
+inline constexpr u64 kCreditMax = u64{1} << 40;
 
 // The shortest header, so the smallest `bytes` that a record can state.
 inline constexpr u32 kHeaderMin = sizeof(ReplyHeader);

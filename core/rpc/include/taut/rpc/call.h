@@ -170,8 +170,8 @@ struct SentCall {
   Callback* callback;
   std::uint64_t call;
 };
-[[nodiscard]] SentCall send_room(LinkState& link, const BoundMethod& method, CallRoom room,
-                                 std::uint32_t payload_bytes, Nanoseconds timeout) noexcept;
+[[nodiscard]] SentCall send_room(LinkState& link, const BoundMethod& method, CallRoom room, std::uint32_t payload_bytes,
+                                 Nanoseconds timeout) noexcept;
 Status wait_room(LinkState& link, const BoundMethod& method, CallRoom room, std::uint32_t payload_bytes,
                  Nanoseconds timeout, AnswerBuffer& buffer) noexcept;
 

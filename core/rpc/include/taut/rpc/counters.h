@@ -40,7 +40,16 @@ struct alignas(kSharedWordStride) Counters {
   Counter pieces_sent;
   Counter pieces_received;
   Counter buffers_allocated;  // for messages in pieces, on their way out or in; the running path allocates nothing else
+  Counter calls_cancelled;    // given up by this side before their answers came, or their deadlines
+  Counter cancels_received;
+  Counter oneways_sent;
+  Counter oneways_received;
+  Counter oneways_refused;  // of these: no handler ran
+  Counter items_sent;
+  Counter items_received;
+  Counter items_dropped;    // of these: their calls were over, or nobody had asked for items
+  Counter streams_misused;  // calls that ended because the peer broke the rules of its stream
 };
-static_assert(sizeof(Counters) == 128 && std::is_standard_layout_v<Counters>);
+static_assert(sizeof(Counters) == 256 && std::is_standard_layout_v<Counters>);
 
 }  // namespace taut::rpc

@@ -71,6 +71,7 @@ class RawReply {
 
  private:
   friend class LinkEnd;
+  friend class ServedCall;
   explicit RawReply(OpenRequest& request) noexcept : request_(&request) {}
   [[nodiscard]] bool at_home() const noexcept;
   void set_cancel(StoredFunction<> f) noexcept;

@@ -30,8 +30,8 @@ inline constexpr unsigned kCallKindCount = 5;
 
 // One method of a service, as its schema declares it.
 struct MethodDescription {
-  std::string_view name;        // as in the schema: SayHello
-  std::uint16_t id;             // from `(id: N)`; unique within the service
+  std::string_view name;  // as in the schema: SayHello
+  std::uint16_t id;       // from `(id: N)`; unique within the service
   CallKind kind = CallKind::unary;
   bool idempotent = false;      // may be run twice
   bool urgent = false;          // travels on the urgent lane

@@ -45,7 +45,7 @@ class StoredFunction {
   ~StoredFunction() { clear(); }
 
   [[nodiscard]] explicit operator bool() const noexcept { return run_ != nullptr; }
-  void operator()(Args... args) { run_(state_, args...); }
+  void operator()(Args... args) const { run_(state_, args...); }
   void clear() noexcept {
     if (std::exchange(run_, nullptr) != nullptr) move_(state_, nullptr);
   }
@@ -53,7 +53,7 @@ class StoredFunction {
  private:
   void (*run_)(std::byte* state, Args... args) = nullptr;
   void (*move_)(std::byte* from, std::byte* to) = nullptr;  // to null: only destroys
-  alignas(16) std::byte state_[kBytes];
+  alignas(16) mutable std::byte state_[kBytes];
 };
 
 }  // namespace taut::rpc

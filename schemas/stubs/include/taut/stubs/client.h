@@ -11,6 +11,7 @@
 
 #include "taut/rpc/call.h"
 #include "taut/rpc/service.h"
+#include "taut/rpc/stream.h"
 #include "taut/stubs/answer.h"
 #include "taut/stubs/setters.h"
 
@@ -95,10 +96,10 @@ class Caller {
   template <class Request>
   bool tell(std::uint32_t method, const typename Schema<Request>::Init& request) noexcept {
     const std::uint32_t bytes = size<Request>(request);
-    rpc::CallClaim claim = written<Request>(method, request, bytes);
-    const bool sent = claim && bytes != 0;
-    rpc::send_call(std::move(claim), sent_bytes(bytes), {});
-    return sent;
+    rpc::CallClaim claim = rpc::claim_oneway(*link_, *binding_, method, bytes);
+    if (claim && bytes != 0) [[likely]]
+      write_measured<Request>(claim.payload(), request);
+    return rpc::send_oneway(std::move(claim), sent_bytes(bytes)) == Sent::ok;
   }
 
   template <class Request, class T>

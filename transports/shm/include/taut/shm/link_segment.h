@@ -4,9 +4,9 @@
 //        0   1024  directory (taut/memory/directory.h)
 //     1024    384  lane words (normal)
 //     1408    384  lane words (urgent)
-//     1792    128  counters
-//     1920    640  releases: blocks of the peer's arena that this side has read
-//     2560     64  agreement
+//     1792    256  counters
+//     2048    640  releases: blocks of the peer's arena that this side has read
+//     2688     64  agreement
 //     4096      S  ring (normal): records that this side writes
 //   4096+S      U  ring (urgent)
 // 4096+S+U      A  arena: large messages of this side, if it has one
