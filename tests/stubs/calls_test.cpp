@@ -243,7 +243,7 @@ TEST_F(Calls, the_description_says_what_the_schema_says) {
   EXPECT_EQ(service.name, "everything.Kitchen");
   ASSERT_EQ(service.methods.size(), 4u);
   EXPECT_EQ(service.methods[0].name, "Log");  // in order of id
-  EXPECT_TRUE(service.methods[0].oneway);
+  EXPECT_EQ(service.methods[0].kind, rpc::CallKind::oneway);
   EXPECT_EQ(service.methods[1].name, "Count");
   EXPECT_TRUE(service.methods[1].idempotent);
   EXPECT_TRUE(service.methods[1].urgent);

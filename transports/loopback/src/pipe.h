@@ -78,13 +78,14 @@ class Pipe {
   bool deliver(bool truncated) {
     ring::u32 bytes = next_.head.bytes();
     const bool asks = next_.head.kind() == ring::Kind::request || next_.head.kind() == ring::Kind::oneway;
-    const ring::u32 header = asks ? sizeof(ring::RequestHeader) : sizeof(ring::ReplyHeader);
+    const bool is_request = next_.head.kind() == ring::Kind::request;
+    const ring::u32 header = is_request ? sizeof(ring::RequestHeader) : sizeof(ring::ReplyHeader);
     if (truncated && bytes > header) bytes = header + (bytes - header) / 2;
     const ring::Claim claim = writer_.claim(bytes);
     if (!claim) return false;
     std::memcpy(writer_.memory().bytes(claim.at) + 8, reader_.bytes(next_) + 8, bytes - 8);
     writer_.send(claim, ring::Head{(next_.head.word & ~ring::u64{0xffffffff}) | bytes});
-    if (asks) moved_.push_back({next_.end, writer_.position()});  // only requests are marked as taken
+    if (asks) moved_.push_back({next_.end, writer_.position()});  // only these are marked as taken
     return true;
   }
 
