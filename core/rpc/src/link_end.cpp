@@ -9,7 +9,11 @@
 namespace taut::rpc {
 namespace {
 
-constexpr u32 kPrefetchLines = 4;
+// A line that the other core wrote takes 50 to 250 ns to come, and a short record about 10 to be handled: with 4 lines
+// ahead one-way messages passed at 28 M/s, with 8 at 35, with 16 at 42, with 32 no faster.
+// What a turn expects behind one that used up its budget.
+constexpr int kManyRecords = 1 << 20;
+constexpr u64 kPrefetchBytes = 16 * ring::kStep;
 
 // Stands in for the halt word where a transport has none.
 const ring::SharedWord kNeverHalted{0};
@@ -89,11 +93,14 @@ int LinkEnd::poll(int budget) noexcept {
   return 0;
 }
 
-// Behind a record of a batch there are more, written already: their lines are asked for while this one is handled. Not
-// outside a batch, where the writer may be at work on them.
-[[gnu::always_inline]] inline void LinkEnd::prefetch_behind(const LaneEnd& lane, Record record) noexcept {
-  const std::byte* next = lane.in.bytes(record) + ring::up(record.head.bytes());
-  for (u32 line = 1; line <= kPrefetchLines; ++line) __builtin_prefetch(next + line * ring::kStep);
+// As many records as the last turn found are to be expected in this one. Their lines are asked for while those before
+// them are handled, up to `record` and so many ahead; further ones are not, since the writer may be at work on them.
+[[gnu::always_inline]] inline void LinkEnd::prefetch_behind(const LaneEnd& lane, Record record, int expected,
+                                                            u64& fetched) noexcept {
+  const u64 records = std::min<u64>(u64{ring::up(record.head.bytes())} * static_cast<u64>(expected), kPrefetchBytes);
+  const u64 end = record.end + records;
+  if (end - fetched > kPrefetchBytes) fetched = record.end;  // of another lane, or not asked for yet
+  for (; fetched != end; fetched += ring::kStep) __builtin_prefetch(lane.in.memory().bytes(lane.in.place(fetched)));
 }
 
 [[gnu::flatten]] int LinkEnd::poll_records(LaneEnd& first_lane, Record record, int budget) noexcept {
@@ -101,12 +108,13 @@ int LinkEnd::poll(int budget) noexcept {
   LaneEnd& urgent = lanes_[1];
   if (normal.claimed != nullptr || urgent.claimed != nullptr) [[unlikely]]
     return refuse_poll(first_lane, record);
-  if (several_) {
+  if (expected_ > 1) {
     normal.out.begin_batch();
     batching_ = true;
     sent();
   }
   int done = 0;
+  u64 fetched = 0;
   int pieces = 0;
   if (unfinished_) [[unlikely]] {
     done = poll_kept();
@@ -115,7 +123,7 @@ int LinkEnd::poll(int budget) noexcept {
   }
   LaneEnd* lane = &first_lane;
   while (record) {
-    if (batching_) prefetch_behind(*lane, record);
+    if (const int more = expected_ - done - 1; more > 0) prefetch_behind(*lane, record, more, fetched);
     handle(*lane, record);
     if (++done % kRecordsPerBatch == 0) {
       turn_->now = turn_->clock.now();
@@ -133,7 +141,7 @@ int LinkEnd::poll(int budget) noexcept {
       record = normal.in.next();
     }
   }
-  several_ = done > 1;
+  expected_ = done < budget ? done : kManyRecords;
   return done + pieces;
 }
 

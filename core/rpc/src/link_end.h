@@ -212,7 +212,6 @@ class LinkEnd {
     ring::u32 calls_max;
     ring::u32 calls_abandoned = 0;  // of calls_open: ended here, but their answers have not come
     std::byte* claimed = nullptr;   // the payload of the open claim; null: none is open
-    ring::u32 claimed_bytes = 0;    // of an answer: what it may have
     ClaimRoom claim_room = ClaimRoom::in_ring;
     ring::Claim claim;
     // Claims room for a record, a field at a time: a copy of the whole would wait for the stores of its fields.
@@ -227,6 +226,7 @@ class LinkEnd {
     // Small messages are written here and copied into the ring when they are complete: Writer::send_copy().
     alignas(ring::kStep) std::byte staged[kCopyMax] = {};
     std::vector<Kept> kept;
+    ring::u32 claimed_bytes = 0;         // of a claimed answer: what it may have
     std::byte* claimed_block = nullptr;  // of a claim in_arena
     // --- messages in pieces
     Buffer claimed_buffer;  // of a claim in_buffer
@@ -249,7 +249,7 @@ class LinkEnd {
   void run_request(LaneEnd& lane, OpenRequest& request, ring::u32 method_index, std::span<const std::byte> payload,
                    std::uint64_t end) noexcept;
   void finish(LaneEnd& lane, ring::Head head, const std::byte* header, std::span<const std::byte> payload) noexcept;
-  void prefetch_behind(const LaneEnd& lane, ring::Record record) noexcept;
+  void prefetch_behind(const LaneEnd& lane, ring::Record record, int expected, std::uint64_t& fetched) noexcept;
   int poll_records(LaneEnd& first_lane, ring::Record record, int budget) noexcept;
   int refuse_poll(LaneEnd& lane, ring::Record record) noexcept;
   [[nodiscard]] bool any_kept() const noexcept { return !lanes_[0].kept.empty() || !lanes_[1].kept.empty(); }
@@ -378,12 +378,13 @@ class LinkEnd {
   bool copies_all_ = false;
   bool due_ = false;
   bool batching_ = false;
-  bool several_ = false;     // the last turn found several records: what this one sends is committed together
   bool unfinished_ = false;  // records are kept, or something waits for room in a ring
   bool closed_ = false;
   bool broken_ = false;
   bool claim_reported_ = false;
   Drain drain_ = Drain::no;
+  int expected_ = 0;  // records of this turn, from the last one that found any; several: what they send is committed
+                      // together
   LaneEnd lanes_[ring::kLaneCount];
   PendingTable pending_;
   OpenRequests requests_;

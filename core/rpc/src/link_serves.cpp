@@ -96,8 +96,8 @@ void LinkEnd::serve(LaneEnd& lane, Record record, const std::byte* header_bytes,
 }
 
 // There is no row, no answer and no deadline: what cannot be handled is counted.
-[[gnu::always_inline]] inline void LinkEnd::serve_oneway(LaneEnd& lane, Record record, const std::byte* /*header*/,
-                                                         std::span<const std::byte> payload) noexcept {
+[[gnu::noinline, gnu::flatten]] void LinkEnd::serve_oneway(LaneEnd& lane, Record record, const std::byte* /*header*/,
+                                                           std::span<const std::byte> payload) noexcept {
   const u32 method_index = record.head.detail();
   if (served_ == nullptr || method_index >= served_->count() || record.head.flags() != 0) [[unlikely]]
     return broke("a one-way message for method %lu with flags %lu", method_index, record.head.flags());

@@ -208,8 +208,8 @@ StreamState* LinkEnd::find_stream(Head head, const std::byte* header) noexcept {
   return request != nullptr ? request->stream.get() : nullptr;
 }
 
-void LinkEnd::take_item(LaneEnd& lane, Head head, const std::byte* header,
-                        std::span<const std::byte> payload) noexcept {
+[[gnu::noinline, gnu::flatten]] void LinkEnd::take_item(LaneEnd& lane, Head head, const std::byte* header,
+                                                        std::span<const std::byte> payload) noexcept {
   StreamState* const stream = find_stream(head, header);
   counters_.items_received.add();
   if (stream == nullptr || stream->over || stream->lane != lane.name) [[unlikely]]

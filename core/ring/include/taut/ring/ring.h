@@ -281,6 +281,8 @@ class Reader {
   // Whether a record waits; for a reader about to sleep, behind the fence of announce_sleep() (board.h).
   [[nodiscard]] bool waiting() const noexcept { return memory_.load_head(offset(cursor_), Order::relaxed) != 0; }
 
+  // Where a position lies in the ring.
+  [[nodiscard]] u32 place(u64 position) const noexcept { return offset(position); }
   // The place of the head that next() will load.
   [[nodiscard]] u32 next_at() const noexcept { return offset(cursor_); }
 
