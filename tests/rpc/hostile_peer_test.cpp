@@ -1,70 +1,11 @@
 // Peers that write their rings by hand: what they say costs their own link, whatever it is, and nobody else's.
-#include "joined_pair.h"
+#include "hand.h"
 #include "support/seed.h"
 
 namespace taut::rpc::testing {
 namespace {
 
-using ring::Head;
-using ring::Kind;
-using ring::kStep;
-using ring::u32;
-using ring::u64;
-
 constexpr auto kSkippable = static_cast<Kind>(ring::kKindMayBeSkipped | 1);
-
-// One side of a link, written by the test.
-class Hand {
- public:
-  Hand(JoinedMemory& memory, int side) : memory_(memory), side_(side) {}
-
-  // Every line of the ring says that a record of one line begins there: a ring without an end.
-  void fill(Lane lane, Head head, u64 call = 0) {
-    std::byte* ring = memory_.lane(side_, lane).out_ring;
-    for (u32 at = 0; at != ring_bytes(lane); at += kStep) {
-      std::memcpy(ring + at + 8, &call, sizeof call);
-      std::memcpy(ring + at, &head.word, sizeof head.word);
-    }
-  }
-  // One record, right or wrong.
-  void send(Lane lane, Head head, ring::u16 extensions, std::string_view payload, u64 call = 1) {
-    ring::Writer<ring::NativeWriterMemory>& out = writer(lane);
-    const ring::Claim claim = out.claim(head.bytes());
-    ASSERT_TRUE(claim);
-    ring::RequestHeader header{};
-    header.call = call;
-    header.extensions = extensions;
-    std::byte* record = out.memory().bytes(claim.at);
-    std::memcpy(record + 8, reinterpret_cast<const std::byte*>(&header) + 8, sizeof header - 8);
-    std::memcpy(record + sizeof header, payload.data(), payload.size());
-    out.send(claim, head);
-  }
-  void send_request(Lane lane, Method method, std::string_view payload) {
-    const auto bytes = static_cast<u32>(sizeof(ring::RequestHeader) + payload.size());
-    send(lane, Head::make(bytes, Kind::request, 0, method), 0, payload);
-  }
-  // Writes over all that was sent, but for the heads.
-  void rewrite(Lane lane) {
-    std::byte* ring = memory_.lane(side_, lane).out_ring;
-    for (u32 at = 0; at != ring_bytes(lane); ++at) {
-      if (at % kStep >= 8) ring[at] = std::byte{'!'};
-    }
-  }
-
- private:
-  [[nodiscard]] u32 ring_bytes(Lane lane) {
-    return memory_.agreement(side_).out[static_cast<std::size_t>(lane)].ring_bytes;
-  }
-  ring::Writer<ring::NativeWriterMemory>& writer(Lane lane) {
-    auto& kept = writers_[static_cast<std::size_t>(lane)];
-    if (!kept)
-      kept.emplace(memory_.lane(side_, lane).writer(), memory_.agreement(side_).out[static_cast<std::size_t>(lane)]);
-    return *kept;
-  }
-  JoinedMemory& memory_;
-  int side_;
-  std::optional<ring::Writer<ring::NativeWriterMemory>> writers_[ring::kLaneCount];
-};
 
 struct Lie {
   const char* name;
