@@ -35,6 +35,17 @@ TEST(DeadlineTest, EndsACallExactlyAtItsTimeoutAndTheMarkSaysWhetherItRan) {
   EXPECT_ENDED(untaken, Code::deadline_exceeded, Ran::maybe, Why::timeout);  // its server lives and may still run it
 }
 
+TEST(DeadlineTest, ACallThatWasRefusedIsNotSaidToHaveRun) {
+  JoinedPair pair;
+  pair.client->call(kSmall, "first");
+  const Outcome& refused = pair.client->call(kSmall, "too late", {.timeout = 1ms});
+  pair.client->call(kSmall, "behind it");
+  pair.pass(2ms);
+  pair.server.poll();   // the second has expired in the queue, and the mark stands behind the third
+  pair.caller.poll(0);  // its refusal has not been read when its deadline passes here
+  EXPECT_ENDED(refused, Code::deadline_exceeded, Ran::maybe, Why::timeout);
+}
+
 TEST(DeadlineTest, OfEachCallIsItsOwn) {
   Pair pair;
   Held held;

@@ -298,7 +298,9 @@ Ran LinkEnd::verdict(const PendingTable::Row& row, bool stopped) const noexcept 
   const u64 taken = lanes_[index(row.lane)].peer_taken->position.load(std::memory_order_acquire);
   const auto past = static_cast<std::int64_t>(row.end - taken);
   if (past > 0) return stopped ? Ran::no : Ran::maybe;
-  return past == 0 ? Ran::maybe : Ran::yes;
+  // A call before the mark ran, or was refused. A refusal is shown before the mark passes it, so it is here by now.
+  const LaneEnd& lane = lanes_[index(row.lane)];
+  return past == 0 || lane.in.waiting() || !lane.kept.empty() ? Ran::maybe : Ran::yes;
 }
 
 // The call ends here, and its answer has still to come.
