@@ -155,6 +155,26 @@ TEST_F(StreamsTest, a_full_ring_is_told_and_room_too) {
   EXPECT_EQ(items.back(), std::to_string(sent - 1));
 }
 
+TEST_F(StreamsTest, is_closed_even_when_the_ring_is_full) {
+  keep_served(kTalk, {.credit = 100'000, .credit_bytes = 1u << 30});
+  StreamEnd stream = open(kTalk);
+  const int sent = send_until_refused(stream, Sent::ring_full);
+  EXPECT_EQ(stream.close(), Sent::ok);
+  pair.settle();
+  EXPECT_EQ(served[0].items.size(), static_cast<std::size_t>(sent));
+  EXPECT_THAT(served[0].closes, ElementsAre(true));
+}
+
+TEST_F(StreamsTest, who_let_go_of_its_handle_is_not_told_any_more) {
+  keep_served(kDown);
+  StreamEnd stream = open(kDown, {.credit = 4});
+  send_until_refused(served[0].stream, Sent::no_credit);
+  served[0].stream.on_ready([] { FAIL() << "nobody is there to send"; });
+  served[0].stream = {};
+  pair.settle();
+  EXPECT_EQ(items.size(), 4u);
+}
+
 TEST_F(StreamsTest, items_can_be_pulled) {
   keep_served(kDown);
   StreamEnd stream = pair.client().stream(kDown, outcome, {}, {.credit = 8});

@@ -292,6 +292,7 @@ class LinkEnd {
   void misused(StreamState& stream, const char* how) noexcept;
   void threw(StreamState& stream) noexcept;
   void end_stream(std::shared_ptr<StreamState> stream) noexcept;
+  [[nodiscard]] bool send_end(const StreamState& stream) noexcept;
   bool attend_to(StreamState& stream, int& done) noexcept;
   [[nodiscard]] bool may_be_ready(StreamState& stream) noexcept;
   template <class... Args>

@@ -111,7 +111,7 @@ std::byte* LinkEnd::claim_item(StreamState& stream, u32 payload_bytes, taut::Sen
   return stream.claimed;
 }
 
-taut::Sent LinkEnd::send_item(StreamState& stream, u32 payload_bytes) noexcept {
+Sent LinkEnd::send_item(StreamState& stream, u32 payload_bytes) noexcept {
   LaneEnd& lane = lane_of(stream.lane);
   std::byte* const claimed = std::exchange(stream.claimed, nullptr);
   if (claimed == nullptr || lane.claimed != claimed) [[unlikely]]
@@ -140,19 +140,22 @@ void LinkEnd::drop_item(StreamState& stream) noexcept {
   stream.claimed = nullptr;
 }
 
-taut::Sent LinkEnd::close_stream(StreamState& stream) noexcept {
-  LaneEnd& lane = lane_of(stream.lane);
+Sent LinkEnd::close_stream(StreamState& stream) noexcept {
   if (stream.over || stream.closed_out || !stream.caller) return Sent::over;
-  if (lane.claimed != nullptr) return Sent::open_claim;
-  if (!lane.claim_record(sizeof(ring::ReplyHeader), lane.admission.reserve())) {
-    stream.refused = Sent::ring_full;
-    stream.refused_bytes = ring::kStep;
-    return Sent::ring_full;
-  }
-  lane.out.send_in_place(lane.claim, Head::make(sizeof(ring::ReplyHeader), Kind::end), stream.call);
   stream.closed_out = true;
-  sent();
+  if (!send_end(stream)) {
+    stream.end_owed = true;
+    attend(stream);
+  }
   return Sent::ok;
+}
+
+bool LinkEnd::send_end(const StreamState& stream) noexcept {
+  LaneEnd& lane = lane_of(stream.lane);
+  if (lane.claimed != nullptr || !lane.claim_record(sizeof(ring::ReplyHeader), lane.admission.reserve())) return false;
+  lane.out.send_in_place(lane.claim, Head::make(sizeof(ring::ReplyHeader), Kind::end), stream.call);
+  sent();
+  return true;
 }
 
 // --- credit
@@ -328,13 +331,15 @@ bool LinkEnd::attend_to(StreamState& stream, int& done) noexcept {
     ++done;
   };
   if (stream.credit_owed) give_credit(stream);
+  if (stream.end_owed) stream.end_owed = !stream.over && !send_end(stream);
   if (stream.cancel && stream.over) run(stream.cancel);
   if (stream.close && (stream.closed_in || stream.over)) run(stream.close, stream.closed_in);
   if (stream.ready && may_be_ready(stream)) run(stream.ready);
   if (stream.change && (stream.over || stream.closed_in || !stream.queue->empty())) run(stream.change);
   if (stream.over) stream.each.clear();
   const bool waits_for_ring = stream.refused == Sent::ring_full || stream.refused == Sent::open_claim;
-  return stream.credit_owed || (stream.ready && (stream.over || waits_for_ring)) || (stream.change && stream.over);
+  return stream.credit_owed || stream.end_owed || (stream.ready && (stream.over || waits_for_ring)) ||
+         (stream.change && stream.over);
 }
 
 template <class... Args>

@@ -43,6 +43,16 @@ bool at_home(const StreamState* state) noexcept {
 
 }  // namespace
 
+void StreamEnd::let_go() noexcept {
+  if (state_ == nullptr) return;
+  // Elsewhere nothing is touched: the functions go with the state.
+  if (state_->turn->on_owner() && !state_->turn->forked()) {
+    state_->ready.clear();
+    state_->change.clear();
+  }
+  state_.reset();
+}
+
 bool StreamEnd::over() const noexcept { return !at_home(state_.get()) || state_->over || state_->end == nullptr; }
 
 [[gnu::flatten]] std::byte* StreamEnd::claim(u32 payload_bytes, Sent& why) noexcept {

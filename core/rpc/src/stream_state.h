@@ -48,6 +48,7 @@ struct StreamState : std::enable_shared_from_this<StreamState> {
   Amount allowed;
   std::uint64_t window_bytes_seen = 0;  // the most that the peer ever took; 0: it has not said yet
   bool closed_out = false;
+  bool end_owed = false;  // closed, and the peer has not been told: there was no room
   std::byte* claimed = nullptr;
   std::uint32_t claimed_bytes = 0;
   Sent refused = Sent::ok;          // the last claim

@@ -50,6 +50,15 @@ class StreamEnd {
  public:
   StreamEnd() noexcept = default;
   explicit StreamEnd(std::shared_ptr<StreamState> state) noexcept : state_(std::move(state)) {}
+  StreamEnd(StreamEnd&& other) noexcept = default;
+  StreamEnd& operator=(StreamEnd&& other) noexcept {
+    if (this != &other) let_go();
+    state_ = std::move(other.state_);
+    return *this;
+  }
+  // What each() and on_close() were given goes on without the handle; on_ready() and on_change() are for its holder and
+  // run no more.
+  ~StreamEnd() { let_go(); }
 
   [[nodiscard]] explicit operator bool() const noexcept { return state_ != nullptr; }
   // Has the call ended, or its link? Then nothing is sent any more; what pull() kept can still be taken.
@@ -61,7 +70,8 @@ class StreamEnd {
   // Sends the claimed item with so many of its bytes; more than were claimed: too_big, and nothing is sent.
   Sent send(std::uint32_t payload_bytes) noexcept;
   void drop_claim() noexcept;
-  // The caller sends no more items. Its answer is still to come.
+  // The caller sends no more items. Its answer is still to come. `ok`, also when the ring is full: the peer is then
+  // told as soon as there is room.
   Sent close() noexcept;
   // `f()` runs once, in a later turn: when the last refused item may be sent now, or the stream is over.
   template <class F>
@@ -110,6 +120,7 @@ class StreamEnd {
   void forget() noexcept;
 
  private:
+  void let_go() noexcept;
   void set_ready(StoredFunction<> f) noexcept;
   void set_change(StoredFunction<> f) noexcept;
   void set_close(StoredFunction<bool> f) noexcept;
