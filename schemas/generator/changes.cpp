@@ -29,11 +29,26 @@ const Method* by_name(const Service& service, const std::string& name) {
   return nullptr;
 }
 
-bool has(const Method& method, const char* attribute) { return method.attributes.count(attribute) != 0; }
-
 std::string timeout_text(const Method& method) {
   const auto found = method.attributes.find("timeout");
   return found != method.attributes.end() ? found->second : "none of its own";
+}
+
+// As it stands in the schema.
+std::string kind_text(CallKind kind) {
+  switch (kind) {
+    case CallKind::unary:
+      return "unary";
+    case CallKind::oneway:
+      return "(oneway)";
+    case CallKind::server_stream:
+      return "(streaming: \"server\")";
+    case CallKind::client_stream:
+      return "(streaming: \"client\")";
+    case CallKind::both_ways:
+      break;
+  }
+  return "(streaming: \"both\")";
 }
 
 }  // namespace
@@ -121,16 +136,10 @@ void Comparison::method(const Service& before, const Service& after, const Metho
 }
 
 void Comparison::attributes(const Method& before, const Method& after, const std::string& name) {
-  if (before.oneway != after.oneway) {
-    breaks_calls(after.where, "method_oneway", after.oneway, before.oneway,
-                 name + (after.oneway ? " is (oneway) now" : " is (oneway) no more"),
-                 after.oneway ? "old clients wait for an answer that is not given"
-                              : "new clients wait for an answer that old servers do not give");
-  }
-  if (has(before, "streaming") != has(after, "streaming")) {
-    breaks_calls(after.where, "method_streaming", true, true,
-                 name + (has(after, "streaming") ? " is a stream now" : " is a stream no more"),
-                 "one side waits for one answer and the other sends many");
+  if (before.kind != after.kind) {
+    breaks_calls(after.where, "method_kind", true, true,
+                 name + " is " + kind_text(after.kind) + " now; it was " + kind_text(before.kind),
+                 "links refuse a method of another kind; add a method with an id of its own instead");
   }
   if (before.urgent != after.urgent) {
     warn(after.where, "method_urgent", name + (after.urgent ? " is (urgent) now" : " is (urgent) no more"),

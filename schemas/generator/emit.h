@@ -4,6 +4,7 @@
 
 #include <span>
 #include <string>
+#include <vector>
 
 #include "model.h"
 #include "printer.h"
@@ -18,6 +19,12 @@ void emit_schema(Printer& print, const Model& model, const Object& table);      
 void emit_schema_bodies(Printer& print, const Model& model, const Object& table);  // its functions
 void emit_setters(Printer& print, const Model& model, const Object& table);        // its Setters
 void emit_service(Printer& print, const Model& model, const Service& service);     // Service and Client
+
+// What a handler takes, in order.
+struct Parameter {
+  std::string type, name;
+};
+std::vector<Parameter> handler_parameters(const Model& model, const Method& method);
 
 // Tables that this header describes.
 inline bool is_emitted(const Object& one) { return one.own && !one.is_struct && one.supported; }

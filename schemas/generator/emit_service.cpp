@@ -15,15 +15,13 @@ void emit_base(Printer& print, const Model& model, const Service& service) {
   print("  [[nodiscard]] const taut::rpc::ServiceDescription& description() const noexcept final {\n");
   print("    return $::description();\n  }\n", name);
   for (const Method& method : service.methods) {
-    const std::string request = cpp_name(object(model, method.request).name);
+    std::string parameters;
+    for (const auto& [type, parameter] : handler_parameters(model, method)) {
+      parameters += (parameters.empty() ? "" : ", ") + type + " " + parameter;
+    }
     print("\n");
     print.comment(method.documentation, "  ");
-    if (method.oneway) {
-      print("  virtual void $(const $& request);\n", method.name, request);
-    } else {
-      const std::string reply = cpp_name(object(model, method.reply).name);
-      print("  virtual void $(const $& request, taut::Reply<$> reply);\n", method.name, request, reply);
-    }
+    print("  virtual void $($);\n", method.name, parameters);
   }
   print("};\n\n");
 }
@@ -42,10 +40,23 @@ void emit_client(Printer& print, const Model& model, const Service& service) {
     const std::string types = request + ", " + reply;
     print("\n");
     print.comment(method.documentation, "  ");
-    if (method.oneway) {
-      print("  // Sent without an answer; false when it could not be sent.\n");
+    if (method.kind == CallKind::oneway) {
+      print(
+          "  // There is no answer. False: nothing was sent, as there is no server, or no room before it reads on.\n");
       print("  [[nodiscard]] bool $(const $& request) noexcept {\n", method.name, init);
       print("    return Caller::tell<$>($, request);\n  }\n", request, i);
+      continue;
+    }
+    if (method.kind == CallKind::server_stream) {
+      print("  taut::Stream<$> $(const $& request, taut::StreamOptions options = {}) noexcept {\n", reply, method.name,
+            init);
+      print("    return Caller::stream<$>($, request, options);\n  }\n", types, i);
+      continue;
+    }
+    if (method.is_stream()) {
+      const char* const stream = method.kind == CallKind::client_stream ? "Upload" : "Duplex";
+      print("  taut::$<$> $(taut::StreamOptions options = {}) noexcept {\n", stream, types, method.name);
+      print("    return Caller::open<taut::$<$>>($, options);\n  }\n", stream, types, i);
       continue;
     }
     print("  taut::Call<$> $(const $& request, taut::CallOptions options = {}) noexcept {\n", reply, method.name, init);
@@ -63,6 +74,26 @@ void emit_client(Printer& print, const Model& model, const Service& service) {
 }
 
 }  // namespace
+
+std::vector<Parameter> handler_parameters(const Model& model, const Method& method) {
+  const std::string request = cpp_name(object(model, method.request).name);
+  const std::string reply = cpp_name(object(model, method.reply).name);
+  const Parameter message{"const " + request + "&", "request"}, answer{"taut::Reply<" + reply + ">", "reply"};
+  const Parameter in{"taut::Reader<" + request + ">", "in"}, out{"taut::Writer<" + reply + ">", "out"};
+  switch (method.kind) {
+    case CallKind::unary:
+      break;
+    case CallKind::oneway:
+      return {message};
+    case CallKind::server_stream:
+      return {message, out};
+    case CallKind::client_stream:
+      return {in, answer};
+    case CallKind::both_ways:
+      return {in, out};
+  }
+  return {message, answer};
+}
 
 void emit_service(Printer& print, const Model& model, const Service& service) {
   print.comment(service.documentation, "");

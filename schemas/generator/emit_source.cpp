@@ -171,14 +171,15 @@ using taut::stubs::TableShape;
       const std::string request = cpp_name(object(method.request).name), reply = cpp_name(object(method.reply).name);
       print_("void serve_$_$(taut::Service& service, taut::rpc::ServedCall& call) {\n", name, method.name);
       print_("  auto& handlers = static_cast<$::Service&>(service);\n", cpp_name(one.name));
-      if (method.oneway) {
-        print_("  taut::stubs::serve_oneway<$>(call, \"$\", [&](const $& request) {\n", request, method.name, request);
-        print_("    handlers.$(request);\n", method.name);
-      } else {
-        print_("  taut::stubs::serve<$>(call, \"$\", [&](const $& request, taut::rpc::RawReply reply) {\n", request,
-               method.name, request);
-        print_("    handlers.$(request, taut::Reply<$>(std::move(reply)));\n", method.name, reply);
+      std::string parameters, arguments;
+      for (const auto& [type, parameter] : handler_parameters(model_, method)) {
+        parameters += (parameters.empty() ? "" : ", ") + type + " " + parameter;
+        arguments += arguments.empty() ? "" : ", ";
+        arguments += parameter == "request" ? parameter : "std::move(" + parameter + ")";
       }
+      const std::string types = method.kind == CallKind::oneway ? request : request + ", " + reply;
+      print_("  taut::stubs::serve_$<$>(call, \"$\", [&]($) {\n", to_text(method.kind), types, method.name, parameters);
+      print_("    handlers.$($);\n", method.name, arguments);
       print_("  });\n}\n\n");
     }
     if (one.methods.empty()) return;
@@ -187,12 +188,12 @@ using taut::stubs::TableShape;
       const Object& request = object(method.request);
       const Object& reply = object(method.reply);
       print_("    {.name = \"$\",\n     .id = $,\n", method.name, method.id);
-      if (method.oneway) print_("     .kind = taut::rpc::CallKind::oneway,\n");
+      if (method.kind != CallKind::unary) print_("     .kind = taut::rpc::CallKind::$,\n", to_text(method.kind));
       if (method.idempotent) print_("     .idempotent = true,\n");
       if (method.urgent) print_("     .urgent = true,\n");
       if (method.needed) print_("     .needed = true,\n");
       print_("     .request_bound = $,\n", message_bound(model_, request));
-      print_("     .reply_bound = $,\n", method.oneway ? 0 : message_bound(model_, reply));
+      print_("     .reply_bound = $,\n", method.kind == CallKind::oneway ? 0 : message_bound(model_, reply));
       if (method.timeout_ns != 0) print_("     .timeout_ns = $,\n", method.timeout_ns);
       print_("     .request = \"$\",\n     .reply = \"$\",\n", request.name, reply.name);
       print_("     .serve = &serve_$_$},\n", name, method.name);
@@ -218,14 +219,15 @@ const taut::rpc::ServiceDescription& $::description() noexcept {
 )",
            name, one.name, hash, one.methods.empty() ? "{}" : "kMethods_" + flat(one.name));
     for (const Method& method : one.methods) {
-      const std::string request = cpp_name(object(method.request).name), reply = cpp_name(object(method.reply).name);
-      if (method.oneway) {
-        print_("void $::Service::$(const $&) {}\n", name, method.name, request);
-      } else {
-        // Not a gap of ours: what a service answers for a method that it chose not to override (docs/errors.md).
-        print_("void $::Service::$(const $&, taut::Reply<$> reply) {\n", name, method.name, request, reply);
-        print_("  reply.refuse(taut::Code::unimplemented, \"method '$' is not implemented\");\n}\n", method.name);
+      const auto parameters = handler_parameters(model_, method);
+      const Parameter& last = parameters.back();
+      if (method.kind == CallKind::oneway) {
+        print_("void $::Service::$($) {}\n", name, method.name, last.type);
+        continue;
       }
+      // Not a gap of ours: what a service answers for a method that it chose not to override (docs/errors.md).
+      print_("void $::Service::$($, $ $) {\n", name, method.name, parameters.front().type, last.type, last.name);
+      print_("  $.refuse(taut::Code::unimplemented, \"method '$' is not implemented\");\n}\n", last.name, method.name);
     }
   }
 

@@ -15,7 +15,7 @@ class Canonical {
     std::string text = "service " + service.name + "\n";
     for (const Method& method : service.methods) {
       text += "method " + std::to_string(method.id) + " " + method.name + " " + object(method.request).name + " " +
-              object(method.reply).name + (method.oneway ? " oneway" : "") + (method.urgent ? " urgent" : "") + "\n";
+              object(method.reply).name + kind(method) + (method.urgent ? " urgent" : "") + "\n";
       add(method.request);
       add(method.reply);
     }
@@ -25,6 +25,11 @@ class Canonical {
 
  private:
   const Object& object(int index) const { return model_.objects[static_cast<std::size_t>(index)]; }
+
+  // Nothing when it is unary, so that schemas from before there were kinds keep their fingerprints.
+  static std::string kind(const Method& method) {
+    return method.kind == CallKind::unary ? "" : std::string(" ") + to_text(method.kind);
+  }
 
   std::string type(const Field& field) {
     std::string name = reflection::EnumNameBaseType(field.base);

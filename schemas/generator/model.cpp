@@ -154,6 +154,11 @@ std::uint32_t scalar_bytes(BaseType base) {
   }
 }
 
+const char* to_text(CallKind kind) {
+  static constexpr const char* kNames[] = {"unary", "oneway", "server_stream", "client_stream", "both_ways"};
+  return kNames[static_cast<std::size_t>(kind)];
+}
+
 Model read_model(const reflection::Schema& schema, const std::string& own_file) {
   Model model;
   Lines lines;

@@ -98,13 +98,17 @@ struct Object {
   [[nodiscard]] bool constant() const;
 };
 
+// As taut::rpc::CallKind, which this program does not link.
+enum class CallKind { unary, oneway, server_stream, client_stream, both_ways };
+const char* to_text(CallKind kind);
+
 struct Method {
   std::string name;
   int request = -1;
   int reply = -1;
   std::uint16_t id = 0;
   bool has_id = false;
-  bool oneway = false;
+  CallKind kind = CallKind::unary;
   bool idempotent = false;
   bool urgent = false;
   bool needed = false;
@@ -112,6 +116,8 @@ struct Method {
   Attributes attributes;
   std::vector<std::string> documentation;
   Where where;
+
+  [[nodiscard]] bool is_stream() const { return kind > CallKind::oneway; }
 };
 
 struct Service {

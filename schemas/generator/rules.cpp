@@ -167,20 +167,42 @@ class Rules {
 
   void method_attributes(Method& method) {
     const std::string name = "method " + quoted(method.name);
-    method.oneway = method.attributes.count("oneway") != 0;
     method.idempotent = method.attributes.count("idempotent") != 0;
     method.urgent = method.attributes.count("urgent") != 0;
     method.needed = method.attributes.count("needed") != 0;
-    if (method.attributes.count("streaming") != 0) {
-      error(method.where,
-            name + " is a stream, which this version does not have yet; leave out (streaming) and return a vector");
-    }
+    kind(method, name);
     if (const auto timeout = method.attributes.find("timeout"); timeout != method.attributes.end()) {
       method.timeout_ns = duration_ns(timeout->second);
       if (method.timeout_ns == 0) {
         error(method.where, "the timeout of " + name + " is " + quoted(timeout->second) +
                                 "; write a number and ns, us, ms or s, for example (timeout: \"50us\")");
+      } else if (method.kind == CallKind::oneway) {
+        error(method.where,
+              "the timeout of " + name + " does nothing: nobody waits for a one-way message; leave it out");
       }
+    }
+  }
+
+  void kind(Method& method, const std::string& name) {
+    const bool oneway = method.attributes.count("oneway") != 0;
+    if (oneway) method.kind = CallKind::oneway;
+    const auto streaming = method.attributes.find("streaming");
+    if (streaming == method.attributes.end()) return;
+    static const std::map<std::string, CallKind, std::less<>> kinds = {
+        {"server", CallKind::server_stream}, {"client", CallKind::client_stream}, {"both", CallKind::both_ways}};
+    if (const auto found = kinds.find(streaming->second); found != kinds.end()) {
+      method.kind = found->second;
+    } else {
+      error(method.where, name + " has (streaming: \"" + streaming->second + "\"); write \"server\", \"client\" or " +
+                              "\"both\", or leave it out when nothing is streamed");
+    }
+    if (oneway) {
+      error(method.where,
+            name + " is both (oneway) and (streaming), but the end of a stream is an answer; leave one of them out");
+    }
+    if (method.urgent) {
+      error(method.where, name + " is both (urgent) and (streaming), and its items would fill the small lane that " +
+                              "urgent calls overtake on; leave (urgent) out");
     }
   }
 

@@ -17,7 +17,7 @@ class LoopbackWorld final : public World {
     network_.drive(server_);
   }
   void start_server() override {
-    listener_.emplace(*server_.serve(url(), desk_, echo_));
+    listener_.emplace(*server_.serve(url(), desk_, echo_, kinds_));
     if (!bystanding_) bystanding_.emplace(*bystander_.connect(url()));
   }
   void lose_server() override {
@@ -44,6 +44,7 @@ class LoopbackWorld final : public World {
   loopback::Network network_;
   ContractDesk desk_{journal, [this] { lose_server(); }};
   ContractEcho echo_;
+  ContractKinds kinds_{journal, [this] { lose_server(); }};
   rpc::Dispatcher server_, client_, bystander_;
   std::optional<Listener> listener_;
   std::optional<Link> bystanding_;

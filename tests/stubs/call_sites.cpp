@@ -7,6 +7,7 @@
 #include "echo.taut.h"
 #include "everything.taut.h"
 #include "greeter.taut.h"
+#include "kinds.taut.h"
 #include "orders.taut.h"
 
 using namespace std::chrono_literals;
@@ -25,6 +26,35 @@ struct Desk final : desk::Orders::Service {
 struct Kitchen final : everything::Kitchen::Service {
   void Log(const everything::Leaf& leaf) override { std::puts(leaf.text() != nullptr ? leaf.text()->c_str() : ""); }
 };
+
+struct Feeds final : kinds::Kinds::Service {
+  void Watch(const kinds::Wanted&, taut::Writer<kinds::Item> out) override { watchers.push_back(std::move(out)); }
+  void Load(taut::Reader<kinds::Item> in, taut::Reply<kinds::Total> reply) override {
+    in.each([this](const kinds::Item& item) { total += item.number(); });
+    in.on_close([this, reply = std::move(reply)](bool complete) mutable {
+      if (complete) reply.send({.sum = total});
+    });
+  }
+  void publish(std::uint64_t n) {
+    std::erase_if(watchers, [&](auto& w) { return !w.send({.number = n}); });
+  }
+  std::vector<taut::Writer<kinds::Item>> watchers;
+  std::uint64_t total = 0;
+};
+
+void call_every_kind(taut::Link& link) {
+  kinds::Kinds::Client calls{link};
+  if (!calls.Tell({.number = 1})) std::puts("not sent");
+  calls.Watch({.count = 3}, {.credit = 4096}).each([](const kinds::Item& item) { std::printf("%u\n", item.stream()); });
+  taut::CallRef watch = calls.Watch({.count = 3}).each([](const auto&) {}).then([](const taut::Status&) {});
+  watch.cancel();
+  auto load = calls.Load();
+  if (load.send({.number = 1}) == taut::Sent::no_credit) load.on_ready([] {});
+  load.close().then([](const taut::Answer<kinds::Total>& total) { (void)total.status(); });
+  auto talk = calls.Talk({.timeout = 1s});
+  talk.each([](const kinds::Line& line) { std::puts(line.text()->c_str()); });
+  if (talk.send({.text = "hello"})) talk.close();
+}
 
 void call_everything(taut::Link& link, std::span<const std::byte> raw, std::vector<desk::Level> side) {
   greeter::Greeter::Client greeter{link};

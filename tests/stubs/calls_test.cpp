@@ -241,7 +241,7 @@ TEST_F(Calls, bytes_that_are_no_message_are_refused) {
 TEST_F(Calls, the_description_says_what_the_schema_says) {
   const rpc::ServiceDescription& service = everything::Kitchen::description();
   EXPECT_EQ(service.name, "everything.Kitchen");
-  ASSERT_EQ(service.methods.size(), 4u);
+  ASSERT_EQ(service.methods.size(), 5u);
   EXPECT_EQ(service.methods[0].name, "Log");  // in order of id
   EXPECT_EQ(service.methods[0].kind, rpc::CallKind::oneway);
   EXPECT_EQ(service.methods[1].name, "Count");
@@ -252,7 +252,8 @@ TEST_F(Calls, the_description_says_what_the_schema_says) {
   EXPECT_EQ(service.methods[2].id, 7);
   EXPECT_EQ(service.methods[2].timeout_ns, 250'000);
   EXPECT_EQ(service.methods[2].request_bound, 0u);
-  EXPECT_EQ(service.methods[3].request, "everything.Tree");
+  EXPECT_EQ(service.methods[3].kind, rpc::CallKind::both_ways);
+  EXPECT_EQ(service.methods[4].request, "everything.Tree");
   EXPECT_EQ(desk::Orders::description().methods[0].request_bound, 56u);
   EXPECT_EQ(desk::Orders::description().methods[0].reply_bound, 40u);
   EXPECT_FALSE(service.schema.empty());

@@ -229,7 +229,6 @@ table T {
 rpc_service S {
   Fast(T):T (id: 1, timeout: "50");
   Slow(T):T (id: 2, timeout: "0s");
-  Stream(T):T (id: 3, streaming: "server");
 }
 )",
       "bad.fbs:5: field 'a' is a scalar, which (optional) does not make absent; write 'a:TYPE = null' instead\n"
@@ -237,9 +236,65 @@ rpc_service S {
       "bad.fbs:9: the timeout of method 'Fast' is '50'; write a number and ns, us, ms or s, for example (timeout: "
       "\"50us\")\n"
       "bad.fbs:10: the timeout of method 'Slow' is '0s'; write a number and ns, us, ms or s, for example (timeout: "
-      "\"50us\")\n"
-      "bad.fbs:11: method 'Stream' is a stream, which this version does not have yet; leave out (streaming) and return "
-      "a vector\n");
+      "\"50us\")\n");
+}
+
+TEST_F(Generator, refuses_kinds_of_calls_that_there_are_not) {
+  expect_refused(
+      R"(namespace x;
+attribute "oneway";
+attribute "urgent";
+attribute "timeout";
+table T { a:int; }
+rpc_service S {
+  A(T):T (id: 1, streaming: "bidi");
+  B(T):T (id: 2, streaming);
+  C(T):T (id: 3, streaming: "server", oneway);
+  D(T):T (id: 4, streaming: "both", urgent);
+  E(T):T (id: 5, oneway, timeout: "1ms");
+}
+)",
+      "bad.fbs:7: method 'A' has (streaming: \"bidi\"); write \"server\", \"client\" or \"both\", or leave it "
+      "out when nothing is streamed\n"
+      "bad.fbs:8: method 'B' has (streaming: \"0\"); write \"server\", \"client\" or \"both\", or leave it out "
+      "when nothing is streamed\n"
+      "bad.fbs:9: method 'C' is both (oneway) and (streaming), but the end of a stream is an answer; leave one "
+      "of them out\n"
+      "bad.fbs:10: method 'D' is both (urgent) and (streaming), and its items would fill the small lane that "
+      "urgent calls overtake on; leave (urgent) out\n"
+      "bad.fbs:11: the timeout of method 'E' does nothing: nobody waits for a one-way message; leave it out\n");
+}
+
+TEST_F(Generator, makes_the_signature_of_each_kind) {
+  expect_accepted(R"(namespace x;
+attribute "oneway";
+table Q { a:int; }
+table R { a:int; }
+rpc_service S {
+  Ask(Q):R (id: 1);
+  Tell(Q):R (id: 2, oneway);
+  Watch(Q):R (id: 3, streaming: "server");
+  Load(Q):R (id: 4, streaming: "client");
+  Talk(Q):R (id: 5, streaming: "both");
+}
+)");
+  const std::string header = made("bad.taut.h"), source = made("bad.taut.cpp");
+  for (const char* handler :
+       {"Ask(const x::Q& request, taut::Reply<x::R> reply);", "Tell(const x::Q& request);",
+        "Watch(const x::Q& request, taut::Writer<x::R> out);", "Load(taut::Reader<x::Q> in, taut::Reply<x::R> reply);",
+        "Talk(taut::Reader<x::Q> in, taut::Writer<x::R> out);"}) {
+    EXPECT_THAT(header, HasSubstr(std::string("  virtual void ") + handler));
+  }
+  for (const char* call : {"taut::Call<x::R> Ask(const x::QInit& request, taut::CallOptions options = {})",
+                           "bool Tell(const x::QInit& request)",
+                           "taut::Stream<x::R> Watch(const x::QInit& request, taut::StreamOptions options = {})",
+                           "taut::Upload<x::Q, x::R> Load(taut::StreamOptions options = {})",
+                           "taut::Duplex<x::Q, x::R> Talk(taut::StreamOptions options = {})"}) {
+    EXPECT_THAT(header, HasSubstr(call));
+  }
+  for (const char* kind : {"oneway", "server_stream", "client_stream", "both_ways"}) {
+    EXPECT_THAT(source, HasSubstr(std::string(".kind = taut::rpc::CallKind::") + kind));
+  }
 }
 
 TEST_F(Generator, refuses_defaults_that_binary_schemas_lose) {

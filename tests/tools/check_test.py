@@ -247,16 +247,27 @@ class CheckTest(unittest.TestCase):
     def test_method_attributes(self):
         self.expect([(', timeout: "1ms"', ', timeout: "2ms"')],
                     ("new", "Put", WARNING, "has the timeout 2ms; it was 1ms"), after="rpc_service")
-        self.expect([(', timeout: "1ms"', ", oneway")], ("new", "Put", CLIENTS, "is (oneway) now"),
+        self.expect([(', timeout: "1ms"', ", oneway")], ("new", "Put", BOTH, "is (oneway) now; it was unary: links refuse"),
                     ("new", "Put", WARNING, "has the timeout none of its own; it was 1ms"), after="rpc_service")
-        self.expect([(", oneway", "")], ("new", "Tell", SERVERS, "is (oneway) no more"), after="rpc_service")
-        self.expect([("id: 2", "id: 2, streaming: \"server\"")], ("new", "Swap", BOTH, "is a stream now"),
-                    after="rpc_service")
+        self.expect([(", oneway", "")], ("new", "Tell", BOTH, "is unary now; it was (oneway)"), after="rpc_service")
         self.expect([(", idempotent, urgent", "")], ("new", "Last", WARNING, "is (urgent) no more"),
                     ("new", "Last", WARNING, "is (idempotent) no more"), after="rpc_service")
         self.expect([("  Swap", "  Get(Ask):Say (id: 9, needed);\n  Swap")],
                     ("new", "Get", SERVERS, "is new and needed: new clients refuse a server that lacks it"),
                     after="rpc_service")
+
+    def test_every_change_of_a_kind_breaks_both_sides(self):
+        kinds = {"unary": "", '(streaming: "server")': ', streaming: "server"',
+                 '(streaming: "client")': ', streaming: "client"', '(streaming: "both")': ', streaming: "both"'}
+        for was, old in kinds.items():
+            for now, new in kinds.items():
+                lines, _, everything = self.compare(SCHEMA.replace("id: 2", "id: 2" + old),
+                                                    SCHEMA.replace("id: 2", "id: 2" + new))
+                if was == now:
+                    self.assertEqual(lines, [], everything)
+                    continue
+                (line,) = lines
+                self.assertIn(f"{BOTH}: method 'Swap' of n.Desk is {now} now; it was {was}: links refuse", line)
 
     def test_service_removed_or_renamed(self):
         two = SCHEMA + "rpc_service Other { Go(Ask):Say (id: 1); }\n"

@@ -106,6 +106,14 @@ class DescribeTest(DeskTest):
             self.assertIsNone(service.pop("fingerprint"))
             self.assertEqual(service, {key: value for key, value in lent.items() if key != "fingerprint"})
 
+    def test_kinds_of_calls(self):
+        path = str(SCHEMAS / "kinds.fbs")
+        (service,) = self.document(path)["services"]
+        self.assertEqual([(method["name"], method["kind"]) for method in service["methods"]],
+                         [("Ask", "unary"), ("Tell", "oneway"), ("Watch", "server stream"), ("Load", "client stream"),
+                          ("Swap", "stream both ways"), ("Talk", "stream both ways")])
+        self.assertIn('  Watch(kinds.Wanted):kinds.Item (id: 3, streaming: "server");\n', self.describe(path))
+
     def test_a_stopped_server_is_described_from_its_memory(self):
         server = self.server().stop()
         done = self.taut("describe", self.name, "--json")

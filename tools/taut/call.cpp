@@ -87,8 +87,11 @@ int call(const CallOptions& options) {
   if (!schema) return report(schema.error());
   const auto tables = schema->method(entry.name, found->method->name);
   if (!tables) return report(tables.error());
-  if (tables->oneway)
+  if (tables->kind == rpc::CallKind::oneway)
     return fail(kUsage, "{}/{} is one-way: it has no answer to wait for", entry.name, found->method->name);
+  if (tables->kind != rpc::CallKind::unary)
+    return fail(kUsage, "{}/{} is a stream; taut call sends one request and prints one answer", entry.name,
+                found->method->name);
 
   auto json = options.data ? read_data(*options.data, exit) : std::optional<std::string>();
   if (options.data && !json) return exit;

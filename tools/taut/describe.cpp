@@ -42,6 +42,12 @@ std::string value_of(const reflection::KeyValue& attribute) {
   return attribute.value() == nullptr ? "" : printable(attribute.value()->string_view());
 }
 
+// What flatc would not read without quotes.
+std::string quoted_value(const std::string& value) {
+  const bool plain = value.find_first_not_of("0123456789") == std::string::npos;
+  return plain ? value : "\"" + value + "\"";
+}
+
 // (id: 2, idempotent): an attribute without a value is written as 0.
 std::string attributes_text(const Attributes* attributes, bool required = false) {
   std::vector<std::string> parts;
@@ -49,7 +55,7 @@ std::string attributes_text(const Attributes* attributes, bool required = false)
     for (const auto* attribute : *attributes) {
       const std::string key = printable(attribute->key()->string_view()), value = value_of(*attribute);
       required = required && key != "required";
-      parts.push_back(value.empty() || (value == "0" && key != "id") ? key : key + ": " + value);
+      parts.push_back(value.empty() || (value == "0" && key != "id") ? key : key + ": " + quoted_value(value));
     }
   }
   if (required) parts.emplace_back("required");
@@ -206,9 +212,10 @@ std::string part_json(const Described& described, const Part& part) {
   for (const auto* method : part.methods) {
     const auto& call = *call_named(*part.schema, part.entry->name, method->name);
     methods += fmt::format(
-        "{}{{\"name\":{},\"id\":{},\"index\":{},\"request\":{},\"reply\":{},\"attributes\":{},\"comment\":{}}}",
+        "{}{{\"name\":{},\"id\":{},\"index\":{},\"kind\":\"{}\",\"request\":{},\"reply\":{},\"attributes\":{},"
+        "\"comment\":{}}}",
         methods.empty() ? "" : ",", json_text(method->name), method->id,
-        part.entry->first_index + (method - part.entry->methods.data()),
+        part.entry->first_index + (method - part.entry->methods.data()), rpc::to_text(kind_of(call)),
         json_text(call.request()->name()->string_view()), json_text(call.response()->name()->string_view()),
         attributes_json(call.attributes()), comment_json(call.documentation()));
   }

@@ -43,14 +43,6 @@ std::vector<const reflection::Field*> fields_of(const reflection::Object& table)
   return fields;
 }
 
-template <class Attributes>
-bool has(const Attributes& attributes, std::string_view name) {
-  for (const auto* attribute : attributes) {
-    if (attribute->key()->string_view() == name) return true;
-  }
-  return false;
-}
-
 }  // namespace
 
 struct Schema::Parts {
@@ -83,10 +75,8 @@ Result<SchemaMethod> Schema::method(std::string_view service, std::string_view m
     for (const auto* call : *calls) {
       if (call->name()->string_view() != method) continue;
       SchemaMethod found{call->request()->name()->str(), call->response()->name()->str()};
-      if (const auto* attributes = call->attributes()) {
-        found.oneway = has(*attributes, "oneway");
-        found.urgent = has(*attributes, "urgent");
-      }
+      found.kind = kind_of(*call);
+      found.urgent = attribute_named(*call, "urgent") != nullptr;
       return found;
     }
   }

@@ -12,13 +12,14 @@
 #include <vector>
 
 #include "taut/base/result.h"
+#include "taut/rpc/service.h"
 
 namespace taut::tool {
 
 struct SchemaMethod {
   std::string request;  // names of the tables, with namespace
   std::string reply;
-  bool oneway = false;
+  rpc::CallKind kind = rpc::CallKind::unary;
   bool urgent = false;
 };
 

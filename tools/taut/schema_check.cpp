@@ -224,4 +224,22 @@ const reflection::Object* table_named(const reflection::Schema& schema, std::str
   return nullptr;
 }
 
+const reflection::KeyValue* attribute_named(const reflection::RPCCall& method, std::string_view name) {
+  if (method.attributes() == nullptr) return nullptr;
+  for (const auto* attribute : *method.attributes()) {
+    if (attribute->key()->string_view() == name) return attribute;
+  }
+  return nullptr;
+}
+
+rpc::CallKind kind_of(const reflection::RPCCall& method) {
+  if (attribute_named(method, "oneway") != nullptr) return rpc::CallKind::oneway;
+  const auto* const streaming = attribute_named(method, "streaming");
+  if (streaming == nullptr || streaming->value() == nullptr) return rpc::CallKind::unary;
+  const std::string_view value = streaming->value()->string_view();
+  if (value == "server") return rpc::CallKind::server_stream;
+  if (value == "client") return rpc::CallKind::client_stream;
+  return value == "both" ? rpc::CallKind::both_ways : rpc::CallKind::unary;
+}
+
 }  // namespace taut::tool

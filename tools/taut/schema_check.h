@@ -12,6 +12,7 @@
 
 #include "flatbuffers/reflection.h"
 #include "taut/base/result.h"
+#include "taut/rpc/service.h"
 
 namespace taut::tool {
 
@@ -35,5 +36,9 @@ inline bool is_scalar(reflection::BaseType type) noexcept {
 // By name, or null. Searched one after the other: g++ 12 takes the library's binary search for a read past a table's
 // end.
 const reflection::Object* table_named(const reflection::Schema& schema, std::string_view name);
+const reflection::KeyValue* attribute_named(const reflection::RPCCall& method, std::string_view name);
+
+// As its attributes say; a value of (streaming) that taut-gen would refuse counts as unary.
+rpc::CallKind kind_of(const reflection::RPCCall& method);
 
 }  // namespace taut::tool

@@ -120,6 +120,7 @@ class LinkEnd {
   Sent close_stream(StreamState& stream) noexcept;
   // What was taken goes back to the sender as credit, when it is due.
   void give_credit(StreamState& stream) noexcept;
+  void refuse_item(StreamState& stream, std::string_view text) noexcept;
   // Looked at in every turn until it has what it waits for.
   void attend(StreamState& stream) noexcept;
   // A stream, or something else that lives as long as a request.
@@ -291,6 +292,7 @@ class LinkEnd {
   void hand_over(StreamState& stream, std::span<const std::byte> payload) noexcept;
   void misused(StreamState& stream, const char* how) noexcept;
   void threw(StreamState& stream) noexcept;
+  void end_call_of(StreamState& stream, const Status& status) noexcept;
   void end_stream(std::shared_ptr<StreamState> stream) noexcept;
   [[nodiscard]] bool send_end(const StreamState& stream) noexcept;
   bool attend_to(StreamState& stream, int& done) noexcept;

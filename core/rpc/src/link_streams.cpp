@@ -264,27 +264,31 @@ void LinkEnd::take_end(Head head, const std::byte* header) noexcept {
   counters_.streams_misused.add();
   turn_->log(Severity::warning, "ending a stream of process " + std::to_string(wire_->agreement().peer_pid) +
                                     ", which broke its rules: " + how);
-  if (!stream.caller) {
-    nobody_waits(*stream.request, OpenRequest::Void::misused);
-    return;
-  }
-  PendingTable::Row* const row = pending_.find(stream.call);
-  if (row == nullptr) return;
-  abandon(*row);
-  turn_->finished.push_back(
-      {std::move(row->callback), Status(Code::failed_precondition, Ran::yes, Why::stream_misuse, how)});
-  row->call = 0;
-  close_row(*row);
+  if (!stream.caller) return nobody_waits(*stream.request, OpenRequest::Void::misused);
+  end_call_of(stream, Status(Code::failed_precondition, Ran::yes, Why::stream_misuse, how));
 }
 
 // A function of this side threw: nobody takes the items any more.
 [[gnu::cold, gnu::noinline]] void LinkEnd::threw(StreamState& stream) noexcept {
   if (!stream.caller) return nobody_waits(*stream.request, OpenRequest::Void::cancelled);
+  end_call_of(stream, Status(Code::internal, Ran::yes, Why::handler_threw, "the function that takes the items threw"));
+}
+
+// The stubs found an item that is no message. What was kept behind it is not looked at.
+[[gnu::cold, gnu::noinline]] void LinkEnd::refuse_item(StreamState& stream, std::string_view text) noexcept {
+  if (!stream.caller) {
+    stream.refusal = text;
+    return nobody_waits(*stream.request, OpenRequest::Void::bad_item);
+  }
+  end_call_of(stream, Status(Code::internal, Ran::yes, Why::bad_message, text));
+}
+
+// At the caller: the server is told, and the callback runs in the next turn.
+[[gnu::cold, gnu::noinline]] void LinkEnd::end_call_of(StreamState& stream, const Status& status) noexcept {
   PendingTable::Row* const row = pending_.find(stream.call);
   if (row == nullptr) return;
   abandon(*row);
-  turn_->finished.push_back({std::move(row->callback), Status(Code::internal, Ran::yes, Why::handler_threw,
-                                                              "the function that takes the items threw")});
+  turn_->finished.push_back({std::move(row->callback), status});
   row->call = 0;
   close_row(*row);
 }
@@ -335,11 +339,11 @@ bool LinkEnd::attend_to(StreamState& stream, int& done) noexcept {
   if (stream.cancel && stream.over) run(stream.cancel);
   if (stream.close && (stream.closed_in || stream.over)) run(stream.close, stream.closed_in);
   if (stream.ready && may_be_ready(stream)) run(stream.ready);
-  if (stream.change && (stream.over || stream.closed_in || !stream.queue->empty())) run(stream.change);
+  if (stream.change && stream.changed()) run(stream.change);
   if (stream.over) stream.each.clear();
   const bool waits_for_ring = stream.refused == Sent::ring_full || stream.refused == Sent::open_claim;
   return stream.credit_owed || stream.end_owed || (stream.ready && (stream.over || waits_for_ring)) ||
-         (stream.change && stream.over);
+         (stream.change && stream.changed());
 }
 
 template <class... Args>

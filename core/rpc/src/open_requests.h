@@ -44,8 +44,10 @@ struct alignas(64) OpenRequest {
   ring::Lane lane = ring::Lane::normal;
   AnswerRoom room = AnswerRoom::none;
   bool ran = false;  // the handler was started
-  // Nobody waits for the answer, or the caller misused its stream and gets no other answer than that.
-  enum class Void : std::uint8_t { no, cancelled, misused } nobody_waits = Void::no;
+  // Nobody waits for the answer, or the caller misused its stream, or sent an item that is none, and gets no other
+  // answer than that.
+  enum class Void : std::uint8_t { no, cancelled, misused, bad_item } nobody_waits = Void::no;
+  [[nodiscard]] bool owes_refusal() const noexcept { return nobody_waits > Void::cancelled; }
   std::shared_ptr<StreamState> stream;  // of a call that streams, or that listens for its cancellation
 };
 static_assert(sizeof(OpenRequest) == 64);

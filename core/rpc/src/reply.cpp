@@ -14,7 +14,7 @@ inline bool RawReply::at_home() const noexcept {
 
 [[gnu::flatten]] std::byte* RawReply::claim(u32 payload_bytes) noexcept {
   if (request_ == nullptr || !at_home() || request_->end->closed_) return nullptr;
-  if (request_->nobody_waits == OpenRequest::Void::misused) [[unlikely]]
+  if (request_->owes_refusal()) [[unlikely]]
     return nullptr;  // and the answer says so
   return request_->end->claim_answer(*request_, payload_bytes);
 }
@@ -39,6 +39,10 @@ void RawReply::refuse(Code code, Why why, std::string_view text) noexcept {
     code = Code::failed_precondition;
     why = Why::stream_misuse;
     text = "an item or end that the stream forbids";
+  } else if (request.nobody_waits == OpenRequest::Void::bad_item) [[unlikely]] {
+    code = Code::invalid_argument;
+    why = Why::bad_message;
+    text = request.stream->refusal;
   }
   // What is refused before taken() did not run.
   request.end->refuse(request, code, request.ran ? Ran::yes : Ran::no, why, text);

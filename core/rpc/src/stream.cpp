@@ -101,6 +101,18 @@ bool StreamEnd::closed() const noexcept {
   return state_->queue == nullptr || state_->queue->count() == (state_->front_shown ? 1u : 0u);
 }
 
+bool StreamEnd::complete() const noexcept { return at_home(state_.get()) && state_->closed_in; }
+
+void StreamEnd::later(Callback f) noexcept {
+  if (at_home(state_.get())) state_->turn->finished.push_back({std::move(f), Status()});
+}
+
+void refuse_bad_item(StreamState& state, std::string_view text) noexcept {
+  state.queue.reset();
+  state.front_shown = false;
+  if (!state.over) state.end->refuse_item(state, text);
+}
+
 void StreamEnd::credit(u32 items, u32 bytes) noexcept {
   if (over()) return;
   state_->window_items = items;
@@ -130,9 +142,7 @@ void StreamEnd::set_ready(StoredFunction<> f) noexcept {
 void StreamEnd::set_change(StoredFunction<> f) noexcept {
   if (!at_home(state_.get())) return;
   state_->change = std::move(f);
-  if (state_->end != nullptr && (state_->over || state_->closed_in || !state_->queue->empty())) {
-    state_->end->attend(*state_);
-  }
+  if (state_->end != nullptr && state_->changed()) state_->end->attend(*state_);
 }
 
 void StreamEnd::set_close(StoredFunction<bool> f) noexcept {

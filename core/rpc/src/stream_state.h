@@ -11,6 +11,7 @@
 #pragma once
 
 #include <memory>
+#include <string>
 
 #include "item_queue.h"
 #include "taut/ring/lane.h"
@@ -70,6 +71,8 @@ struct StreamState : std::enable_shared_from_this<StreamState> {
   StoredFunction<> change;
   StoredFunction<bool> close;
 
+  std::string refusal;  // at the callee: what is wrong with an item of the caller
+
   // Of any call, streaming or not: RawReply::on_cancel().
   StoredFunction<> cancel;
 
@@ -81,6 +84,8 @@ struct StreamState : std::enable_shared_from_this<StreamState> {
   [[nodiscard]] bool grant_due() const noexcept {
     return taken.items >= regrant_at.items || taken.bytes >= regrant_at.bytes;
   }
+  // Has next() something to give, or never will?
+  [[nodiscard]] bool changed() const noexcept { return over || closed_in || (queue != nullptr && !queue->empty()); }
   [[nodiscard]] bool may_send(std::uint32_t record_bytes) const noexcept {
     return sent.items < allowed.items && allowed.bytes - sent.bytes >= record_bytes;
   }

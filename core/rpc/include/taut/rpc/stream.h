@@ -96,6 +96,8 @@ class StreamEnd {
   [[nodiscard]] std::optional<std::span<const std::byte>> next() noexcept;
   // The peer sends no more, and nothing is kept.
   [[nodiscard]] bool closed() const noexcept;
+  // At the callee: the caller closed its side, so what came and will be taken is all.
+  [[nodiscard]] bool complete() const noexcept;
   // `f()` runs once, in a later turn: when an item has come, or no more will.
   template <class F>
   void on_change(F&& f) noexcept {
@@ -119,6 +121,11 @@ class StreamEnd {
   // The same, and nothing runs any more: neither the end nor items.
   void forget() noexcept;
 
+  // `f` runs in the next turn of the dispatcher, with an empty answer, whatever has become of the stream.
+  void later(Callback f) noexcept;
+  // For refuse_bad_item().
+  [[nodiscard]] StreamState* state() const noexcept { return state_.get(); }
+
  private:
   void let_go() noexcept;
   void set_ready(StoredFunction<> f) noexcept;
@@ -128,6 +135,10 @@ class StreamEnd {
 
   std::shared_ptr<StreamState> state_;
 };
+
+// An item is no message of its type. Ends the call: at the caller with `internal`, and the callee hears of a cancel; at
+// the callee the answer will be `invalid_argument`, whatever the handler says.
+void refuse_bad_item(StreamState& stream, std::string_view text) noexcept;
 
 // A call that streams, at its caller: `call` gets the final answer, behind the last item.
 struct StreamCall {

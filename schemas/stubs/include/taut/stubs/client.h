@@ -11,9 +11,9 @@
 
 #include "taut/rpc/call.h"
 #include "taut/rpc/service.h"
-#include "taut/rpc/stream.h"
 #include "taut/stubs/answer.h"
 #include "taut/stubs/setters.h"
+#include "taut/stubs/stream.h"
 
 namespace taut {
 
@@ -23,15 +23,17 @@ class [[nodiscard]] Call {
  public:
   explicit Call(rpc::PendingCall pending) noexcept : pending_(pending) {}
 
-  // `f(const Answer<T>&)` runs on the polling thread in a later turn, never inside then().
+  // `f(const Answer<T>&)` runs on the polling thread in a later turn, never inside then(). What is given back can
+  // cancel the call.
   template <class F>
-  void then(F&& f) noexcept {
+  CallRef then(F&& f) noexcept {
     static_assert(std::is_invocable_v<std::decay_t<F>&, const Answer<T>&>,
                   "then() takes a function of const taut::Answer<Reply>&");
     pending_.then([f = std::forward<F>(f)](const rpc::RawAnswer& raw) mutable {
       const Answer<T> answer(raw);
       f(answer);
     });
+    return pending_.ref();
   }
 
  private:
@@ -92,14 +94,29 @@ class Caller {
     return answer;
   }
 
-  // A one-way message. False when the link has no room for it, or no peer.
+  // A one-way message. False: it was not sent.
   template <class Request>
-  bool tell(std::uint32_t method, const typename Schema<Request>::Init& request) noexcept {
-    const std::uint32_t bytes = size<Request>(request);
+  bool tell(std::uint32_t method, const typename Schema<Request>::Init& message) noexcept {
+    const std::uint32_t bytes = size<Request>(message);
+    if (bytes == 0) [[unlikely]]
+      return false;
     rpc::CallClaim claim = rpc::claim_oneway(*link_, *binding_, method, bytes);
-    if (claim && bytes != 0) [[likely]]
-      write_measured<Request>(claim.payload(), request);
-    return rpc::send_oneway(std::move(claim), sent_bytes(bytes)) == Sent::ok;
+    if (!claim) [[unlikely]]
+      return false;
+    write_measured<Request>(claim.payload(), message);
+    return rpc::send_oneway(std::move(claim), bytes) == Sent::ok;
+  }
+
+  template <class Request, class T>
+  Stream<T> stream(std::uint32_t method, const typename Schema<Request>::Init& request,
+                   const StreamOptions& options) noexcept {
+    const std::uint32_t bytes = size<Request>(request);
+    return Stream<T>(OpenStream::open(written<Request>(method, request, bytes), sent_bytes(bytes), options));
+  }
+  // An Upload or a Duplex: their requests are empty.
+  template <class S>
+  S open(std::uint32_t method, const StreamOptions& options) noexcept {
+    return S(OpenStream::open(rpc::claim_call(*link_, *binding_, method, 0), 0, options));
   }
 
   template <class Request, class T>

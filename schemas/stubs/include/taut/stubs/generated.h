@@ -10,5 +10,7 @@
 #include "taut/stubs/reply.h"
 #include "taut/stubs/schema.h"
 #include "taut/stubs/serve.h"
+#include "taut/stubs/served_stream.h"
 #include "taut/stubs/setters.h"
+#include "taut/stubs/stream.h"
 #include "taut/stubs/text.h"

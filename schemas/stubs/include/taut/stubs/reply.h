@@ -41,6 +41,15 @@ class Reply {
   // Ends the call with an error instead.
   void refuse(Code code, std::string_view text) noexcept { raw_.refuse(code, Why::none, text); }
 
+  // Does nobody wait for the answer any more: cancelled, past its deadline, or without a link? It is still owed, and
+  // counts against every limit until it is given.
+  [[nodiscard]] bool cancelled() const noexcept { return raw_.cancelled(); }
+  // `f()` runs once, in a later turn, when that happens before the answer.
+  template <class F>
+  void on_cancel(F&& f) noexcept {
+    raw_.on_cancel(std::forward<F>(f));
+  }
+
   // Until the caller's deadline; zero when it has passed.
   [[nodiscard]] Nanoseconds left() const noexcept { return raw_.left(); }
   // How long the request lay in the ring before its handler started.

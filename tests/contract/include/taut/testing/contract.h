@@ -30,6 +30,7 @@
 #include "support/accounting/journal.h"
 #include "support/child_process.h"
 #include "taut/rpc/dispatcher.h"
+#include "taut/testing/contract_kinds.h"
 
 namespace taut::testing {
 
@@ -106,8 +107,9 @@ class ProcessWorld final : public World {
     server_.emplace([this](ChildProcess::Ready ready) {
       ContractDesk desk(journal, [] { raise(SIGKILL); });
       ContractEcho echo;
+      ContractKinds kinds(journal, [] { raise(SIGKILL); });
       rpc::Dispatcher loop(make_(), {.log = silent()});
-      auto listener = loop.serve(url_, desk, echo);
+      auto listener = loop.serve(url_, desk, echo, kinds);
       if (!listener) {
         std::cerr << listener.error() << '\n';
         _exit(1);
@@ -166,6 +168,7 @@ class Transport : public ::testing::TestWithParam<Kind> {
     world->start_server();
     link.emplace(connect());
     orders.emplace(*link);
+    calls.emplace(*link);
   }
   Link connect(const std::string& options = "") {
     auto made = world->client().connect(world->url() + "?timeout=60s&connect_timeout=60s" + options);
@@ -189,6 +192,7 @@ class Transport : public ::testing::TestWithParam<Kind> {
   std::vector<std::uint64_t> answered;
   std::optional<Link> link;
   std::optional<desk::Orders::Client> orders;
+  std::optional<kinds::Kinds::Client> calls;  // of every kind
 };
 
 }  // namespace taut::testing
