@@ -70,13 +70,20 @@ Result<void> PipeConnector::begin() {
   if (!pipes) return pipes.error();
   pipes_ = std::make_unique<OwnPipes>(*std::move(pipes));
   heard_.clear();
+  const std::vector<std::byte> table = context_.serves() ? context_.methods->serialize() : std::vector<std::byte>{};
+  if (table.size() > kClientTableBytesMax || write_some(pipes_->held_up.get(), table).bytes != table.size()) {
+    return make_error(Code::resource_exhausted, 0, "let it serve fewer methods, or have larger pipes",
+                      "what this client serves fills its pipe: a method table of %zu bytes", table.size());
+  }
   const Hello hello{.magic = kMagic,
                     .version = kVersion,
                     .pid = static_cast<std::uint32_t>(getpid()),
                     .serial = serial,
                     .ring_bytes = {context_.options.ring_bytes, context_.options.urgent_ring_bytes},
                     .calls = context_.options.inflight,
-                    .message_bytes_max = context_.options.message_bytes_max};
+                    .message_bytes_max = context_.options.message_bytes_max,
+                    .table_bytes = static_cast<std::uint32_t>(table.size()),
+                    .calls_granted = context_.serves() ? context_.options.inflight : 0};
   if (write_some(door->get(), std::as_bytes(std::span(&hello, 1))).bytes != sizeof hello) {
     return make_error(Code::unavailable, 0, "does its server poll?", "the door %s is full", path_.c_str());
   }
@@ -144,6 +151,7 @@ Result<void> PipeConnector::link_up(const Welcome& welcome) {
     agreement.in[i] = {welcome.server_ring_bytes[i], 0};
   }
   agreement.calls_out_max = welcome.calls;
+  agreement.calls_in_max = context_.serves() ? context_.options.inflight : 0;
   agreement.reply_bytes_max = welcome.reply_bytes_max;
   agreement.message_out_max = welcome.message_bytes_max;
   agreement.message_in_max = context_.options.message_bytes_max;

@@ -301,6 +301,34 @@ TEST_F(Hostile, an_impossible_wish_is_refused_and_its_pipe_closed) {
   }
 }
 
+TEST_F(Hostile, a_client_that_serves_what_cannot_be_is_refused) {
+  struct Offer {
+    std::uint32_t table_bytes, calls_granted;
+    Bytes table;
+    const char* said;
+  };
+  const Bytes garbage(100, std::byte{0x5a});
+  const Offer offers[] = {
+      {100, 0, garbage, "grants 0 calls of a method table of 100 bytes"},
+      {0, 64, {}, "grants 64 calls of a method table of 0 bytes"},
+      {kClientTableBytesMax + 1, 64, garbage, "of a method table of 65537 bytes"},
+      {101, 64, garbage, "did not bring the method table of which it speaks"},
+      {100, 64, garbage, "method table: version 23130"},
+  };
+  for (const Offer& offer : offers) {
+    Liar liar(door());
+    liar.hello.table_bytes = offer.table_bytes;
+    liar.hello.calls_granted = offer.calls_granted;
+    if (!offer.table.empty()) liar.say(offer.table);
+    liar.knock();
+    poll_until([&] { return log_.find(offer.said) != std::string::npos; });
+    EXPECT_TRUE(liar.hear().closed);
+    log_.clear();
+    std::filesystem::remove(door() + ".1.2.up");
+    std::filesystem::remove(door() + ".1.2.down");
+  }
+}
+
 TEST_F(Hostile, a_name_that_leads_to_no_pipe_is_refused) {
   const std::string name = door() + ".1.2.up";
   std::ofstream(folder_.path() + "/file") << "text";

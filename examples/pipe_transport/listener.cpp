@@ -49,6 +49,21 @@ Welcome answer(const Hello& hello, const rpc::LinkOptions& limits) {
   return welcome;
 }
 
+// What the server may call. The client wrote its table into its pipe before it knocked.
+Result<rpc::MethodTable> methods_of_client(const Hello& hello, int pipe) {
+  if ((hello.table_bytes == 0) != (hello.calls_granted == 0) || hello.table_bytes > kClientTableBytesMax) {
+    return make_error(Code::invalid_argument, 0, {}, "process %u grants %u calls of a method table of %u bytes",
+                      hello.pid, hello.calls_granted, hello.table_bytes);
+  }
+  if (hello.table_bytes == 0) return rpc::MethodTable{};
+  std::vector<std::byte> table(hello.table_bytes);
+  if (read_some(pipe, table).bytes != table.size()) {
+    return make_error(Code::invalid_argument, 0, {}, "process %u did not bring the method table of which it speaks",
+                      hello.pid);
+  }
+  return rpc::MethodTable::parse(table);
+}
+
 template <class T>
 void append(std::vector<std::byte>& to, std::span<const T> values) {
   const auto bytes = std::as_bytes(values);
@@ -120,6 +135,9 @@ Result<void> PipeAcceptor::welcome(const Hello& hello) {
     return make_error(Code::resource_exhausted, 0, {}, "it has %zu links already", options_.links_max);
   }
 
+  auto methods = methods_of_client(hello, in->get());
+  if (!methods) return methods.error();
+
   Welcome welcome = answer(hello, context_.limits);
   const std::vector<std::byte> table = context_.methods.serialize();
   welcome.table_bytes = static_cast<std::uint32_t>(table.size());
@@ -129,6 +147,9 @@ Result<void> PipeAcceptor::welcome(const Hello& hello) {
     agreement.in[i] = {welcome.client_ring_bytes[i], 0};
   }
   agreement.calls_in_max = welcome.calls;
+  // Rows for such calls are made by what this side wants, not by the peer's word.
+  agreement.calls_out_max = std::min(hello.calls_granted, context_.limits.inflight);
+  agreement.peer_methods = *std::move(methods);
   agreement.reply_bytes_max = welcome.reply_bytes_max;
   agreement.message_out_max = hello.message_bytes_max;
   agreement.message_in_max = welcome.message_bytes_max;

@@ -1,6 +1,7 @@
 // What two processes say to each other through pipes, byte by byte. All numbers are little-endian.
 //
-//   Hello    client -> door      one write, so that those of several clients do not mix
+//   Hello    client -> door      one write, so that those of several clients do not mix; before it, in the client's
+//                                pipe, the method table of what the client serves
 //   Welcome  server -> client    the first bytes of the pipe, and behind them the method table
 //   Frame    both ways           a header and `bytes` bytes: a record, the marks of both lanes, or a goodbye
 //
@@ -18,9 +19,11 @@
 namespace pipe_transport {
 
 inline constexpr std::uint32_t kMagic = 0x65706970;  // "pipe"
-inline constexpr std::uint32_t kVersion = 1;
+inline constexpr std::uint32_t kVersion = 2;
 // The method table of a server has at most 4,096 methods; a client takes no more bytes than such a table may need.
 inline constexpr std::uint32_t kTableBytesMax = 2 * 1024 * 1024;
+// That of a client has to fit its pipe before anybody reads there.
+inline constexpr std::uint32_t kClientTableBytesMax = 64 * 1024;
 // What a client allocates at a server's word for one ring.
 inline constexpr std::uint32_t kServerRingBytesMax = 64 * 1024 * 1024;
 
@@ -32,8 +35,11 @@ struct Hello {
   std::uint32_t ring_bytes[taut::ring::kLaneCount];  // of the rings that the client writes, as it wishes
   std::uint32_t calls;                               // unanswered at a time, as it wishes
   std::uint32_t message_bytes_max;                   // of a message that the client takes in pieces
+  std::uint32_t table_bytes = 0;                     // of what the client serves; 0: it serves nothing
+  std::uint32_t calls_granted = 0;                   // that the server may have unanswered at the client
+  std::uint32_t zeros[6] = {};
 };
-static_assert(sizeof(Hello) == 32 && PIPE_BUF % sizeof(Hello) == 0);
+static_assert(sizeof(Hello) == 64 && PIPE_BUF % sizeof(Hello) == 0);
 
 struct Welcome {
   std::uint32_t magic;

@@ -80,7 +80,8 @@ Link Wire::connect_all(std::span<Service* const> services, Caller caller) {
   const std::string query = inside.options.link.empty() ? "" : "?" + inside.options.link;
   const std::string url = "loopback://wire-" + std::to_string(inside.served.size()) + query;
   inside.serve(inside.served.emplace_back(Inside::Served{url, {services.begin(), services.end()}, {}}));
-  auto link = (caller == Caller::test ? inside.client : inside.server)->connect(url);
+  auto link = caller == Caller::test ? inside.client->connect(url, {.serve = inside.options.serve})
+                                     : inside.server->connect(url);
   if (!link) stop(link.error());
   settle();
   return *std::move(link);

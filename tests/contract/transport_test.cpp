@@ -173,6 +173,84 @@ TEST_P(Transport, many_links_do_not_mix_up_their_calls) {
   EXPECT_EQ(world->journal.entries(), 400u);
 }
 
+// --- both directions
+
+TEST_P(Transport, a_server_calls_the_client_that_called_it) {
+  listen();
+  for (std::uint64_t id = 1; id <= 10; ++id) place(id, ask_back);
+  poll_until([&] { return ends.size() == 10; });
+  EXPECT_EQ(answered, (std::vector<std::uint64_t>{1, 2, 3, 4, 5, 6, 7, 8, 9, 10}));
+  EXPECT_EQ(listener.taken, answered);
+}
+
+TEST_P(Transport, what_a_server_pushes_arrives_in_order) {
+  listen();
+  place(100, push, 50);
+  poll_until([&] { return listener.taken.size() == 50; });
+  std::vector<std::uint64_t> ids(50);
+  std::iota(ids.begin(), ids.end(), 101);
+  EXPECT_EQ(listener.taken, ids);
+}
+
+TEST_P(Transport, a_client_that_serves_nothing_is_called_in_vain) {
+  place(1, ask_back);
+  poll_until([&] { return ends.size() == 1; });
+  EXPECT_STATUS(ends[0], unimplemented, yes, none, "no");
+}
+
+TEST_P(Transport, sides_that_flood_each_other_both_make_progress) {
+  listen("&ring=4KiB&urgent_ring=4KiB&inflight=32&reply_max=512");
+  constexpr std::uint32_t kOrders = 3000;
+  std::optional<std::uint64_t> taken;
+  orders->Place(order(1, flood, kOrders)).then([&](const Answer<desk::Ack>& ack) { taken = ack ? ack->id() : 0; });
+  std::uint64_t id = 1;
+  while (!taken || answered.size() < kOrders) {
+    const std::size_t ended = ends.size() + 40;
+    for (int i = 0; i < 40; ++i) place(++id);  // more than are granted
+    poll_until([&] { return ends.size() == ended; });
+  }
+  EXPECT_EQ(*taken, kOrders);
+  EXPECT_EQ(listener.taken.size(), kOrders);
+  EXPECT_GT(ends.size(), answered.size()) << "some were refused";
+  EXPECT_EQ(std::count_if(ends.begin(), ends.end(),
+                          [](const Status& end) { return !end.ok() && end.code() != Code::resource_exhausted; }),
+            0);
+  EXPECT_EQ(world->journal.entries(), answered.size() + 1) << "what was refused did not run";
+  EXPECT_EQ(world->journal.run_twice(), 0u);
+  EXPECT_TRUE(link->up());
+}
+
+TEST_P(Transport, a_server_that_dies_while_its_client_answers_leaves_the_client_a_counter) {
+  listen();
+  listener.holds = true;
+  place(1, ask_back);
+  poll_until([&] { return !listener.held.empty(); });
+  world->lose_server();
+  poll_until([&] { return !link->up(); });
+  listener.held.front().send({.id = 1});
+  poll_until([&] { return ends.size() == 1; });
+  EXPECT_STATUS(ends[0], unavailable, maybe, peer_died, "");
+  world->start_server();
+  poll_until([&] { return link->up(); });
+  listener.holds = false;
+  place(2, ask_back);
+  poll_until([&] { return ends.size() == 2; });
+  EXPECT_TRUE(ends[1].ok()) << ends[1];
+}
+
+TEST_P(Transport, a_client_that_goes_before_it_answers_costs_the_server_nothing) {
+  listen();
+  listener.holds = true;
+  place(1, ask_back);
+  poll_until([&] { return !listener.held.empty(); });
+  link.reset();  // with its calls
+  listener.held.clear();
+  EXPECT_EQ(ends.size(), 1u);
+  link.emplace(connect());
+  orders.emplace(*link);
+  EXPECT_TRUE(placed(2, answer).ok());
+}
+
 TEST_P(Transport, a_server_that_goes_while_a_call_waits_ends_it) {
   EXPECT_STATUS(placed(1, die), unavailable, maybe, peer_died, "");
   EXPECT_STATUS(placed(2, answer), unavailable, no, not_connected, "reconnects by itself");

@@ -51,6 +51,17 @@ class Hand {
   void send_credit(Lane lane, u64 call, ring::CreditBlock credit, ring::u8 flags = 0) {
     send_small(lane, Kind::credit, call, {reinterpret_cast<const char*>(&credit), sizeof credit}, flags);
   }
+  // A record as it is to lie there, with its head.
+  void send_record(Lane lane, std::span<const std::byte> bytes) {
+    ring::Writer<ring::NativeWriterMemory>& out = writer(lane);
+    const ring::Claim claim = out.claim(static_cast<u32>(bytes.size()));
+    ASSERT_TRUE(claim);
+    Head head;
+    std::memcpy(&head.word, bytes.data(), sizeof head.word);
+    std::memcpy(out.memory().bytes(claim.at) + sizeof head.word, bytes.data() + sizeof head.word,
+                bytes.size() - sizeof head.word);
+    out.send(claim, head);
+  }
   void send_request(Lane lane, Method method, std::string_view payload) {
     const auto bytes = static_cast<u32>(sizeof(ring::RequestHeader) + payload.size());
     send(lane, Head::make(bytes, Kind::request, 0, method), 0, payload);

@@ -45,6 +45,12 @@ class JoinedMemory {
       arena.reset(arena_bytes_ != 0 ? new (std::align_val_t{4096}) std::byte[arena_bytes_]() : nullptr);
   }
 
+  // What the client serves: so many calls of the server.
+  void offer(const MethodTable& methods, std::uint32_t calls) {
+    agreements_[1].peer_methods = methods;
+    agreements_[1].calls_out_max = agreements_[0].calls_in_max = calls;
+  }
+
   [[nodiscard]] ring::LaneMemory lane(int side, Lane lane) {
     const auto i = static_cast<std::size_t>(lane);
     return {rings_[side][i].get(), rings_[1 - side][i].get(), &words_[side][i], &words_[1 - side][i]};
@@ -133,8 +139,9 @@ class Joint {
   [[nodiscard]] const Made& made() const { return links.back(); }
 
   // A link to the served name whose client the test is.
-  const Made& connect_by_hand(const std::string& name, const LinkOptions& options = {}) {
-    return make(name, options, ClockSource::manual, nullptr, 0);
+  const Made& connect_by_hand(const std::string& name, const LinkOptions& options = {},
+                              const MethodTable* offered = nullptr) {
+    return make(name, options, ClockSource::manual, nullptr, 0, offered);
   }
   // Whoever connects to `name` gets a link whose server the test is, with this method table.
   void serve_by_hand(const std::string& name, MethodTable methods) { by_hand.emplace(name, std::move(methods)); }
@@ -163,7 +170,8 @@ class Joint {
         context_.inbox.connect_failed(context_.endpoint, make_error(Code::unavailable, 0, {}, "nobody is there"));
         return;
       }
-      joint_.make(name_, context_.options, context_.clock.source(), &context_.inbox, context_.endpoint);
+      joint_.make(name_, context_.options, context_.clock.source(), &context_.inbox, context_.endpoint,
+                  context_.methods);
     }
 
    private:
@@ -187,9 +195,10 @@ class Joint {
   };
 
   const Made& make(const std::string& name, const LinkOptions& options, ClockSource clock, Inbox* client,
-                   std::uint64_t client_endpoint) {
+                   std::uint64_t client_endpoint, const MethodTable* offered = nullptr) {
     Made link{std::make_shared<JoinedMemory>(options, links.size() + 1, first, clock), nullptr, client, 0,
               client_endpoint};
+    if (offered != nullptr) link.memory->offer(*offered, options.inflight);
     if (const auto found = served.find(name); found != served.end()) {
       link.server = &found->second->inbox;
       link.server_endpoint = found->second->endpoint;

@@ -26,8 +26,8 @@ class JoinedPair {
   [[nodiscard]] JoinedMemory& memory() { return *joint.made().memory; }
   [[nodiscard]] Counters& client_counters() { return memory().counters(0); }
   [[nodiscard]] Counters& server_counters() { return memory().counters(1); }
-  [[nodiscard]] Link connect(const std::string& options = "") {
-    auto link = caller.connect("joined://bytes" + options);
+  [[nodiscard]] Link connect(const std::string& options = "", const LinkOptions& defaults = {}) {
+    auto link = caller.connect("joined://bytes" + options, defaults);
     EXPECT_TRUE(link) << link.error();
     settle();
     return std::move(*link);

@@ -90,8 +90,8 @@ class Pair {
     serve();
   }
 
-  [[nodiscard]] Link connect() {
-    auto link = client_side_->connect(url);
+  [[nodiscard]] Link connect(const LinkOptions& options = {}) {
+    auto link = client_side_->connect(url, options);
     EXPECT_TRUE(link) << link.error();
     return std::move(*link);
   }

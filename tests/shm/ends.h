@@ -95,7 +95,7 @@ struct Server : End {
     const Error none(Code::ok, 0, {}, {});
     auto url = rpc::Url::parse(text);
     if (!url) return url.error();
-    const auto seats = std::make_shared<rpc::Seats>(std::span<Service* const>{}, clock, 4096);
+    const auto seats = std::make_shared<rpc::Seats>(std::span<Service* const>{}, clock, rpc::LinkOptions{});
     (void)seats->found({1, inbox, *control, board, {}});
     auto made = transport->listen(*url, {.endpoint = 1,
                                          .control = *control,

@@ -230,5 +230,33 @@ TEST_F(WireTest, a_callback_that_calls_for_ever_does_not_keep_the_test) {
 using WireDeathTest = WireTest;
 TEST_F(WireDeathTest, a_mistake_in_the_options_says_what_is_wrong) { EXPECT_DEATH(make({.link = "rings=1"}), "rings"); }
 
+// Says hello to whoever says hello, and answers when it was answered.
+struct Polite final : greeter::Greeter::Service {
+  void SayHello(const greeter::HelloRequest& request, Reply<greeter::HelloReply> reply) override {
+    callers.push_back(std::make_unique<Link>(reply.caller()));
+    greeter::Greeter::Client(*callers.back())
+        .SayHello({.name = "you"})
+        .then(
+            [kept = std::move(reply), name = request.name()->str()](const Answer<greeter::HelloReply>& answer) mutable {
+              if (!answer) return kept.refuse(answer.status().code(), answer.status().text());
+              kept.send({.text = name + ", who said: " + answer->text()->str()});
+            });
+  }
+  std::vector<std::unique_ptr<Link>> callers;
+};
+
+TEST(WireServe, OffersTheServicesOfATestToTheServiceUnderTest) {
+  Hello ours;
+  Polite polite;
+  Wire wire({.serve = {ours}});
+  Link link = wire.connect(polite);
+  std::string heard;
+  greeter::Greeter::Client(link).SayHello({.name = "Ann"}).then([&](const Answer<greeter::HelloReply>& answer) {
+    heard = answer ? answer->text()->str() : std::string(answer.status().text());
+  });
+  wire.settle();
+  EXPECT_EQ(heard, "Ann, who said: Hello, you");
+}
+
 }  // namespace
 }  // namespace taut::testing

@@ -158,6 +158,16 @@ class ToolTest(unittest.TestCase):
         self.serve("echo").send_signal(signal.SIGSTOP)
         self.assertEqual(json.loads(self.taut("ls", "--json").stdout)["entries"][0]["state"], "not answering")
 
+    def test_ls_of_a_server_in_another_pid_namespace(self):
+        self.serve("echo")
+        elsewhere = ["unshare", "--user", "--map-current-user", "--pid", "--fork"]
+        if subprocess.run(elsewhere + ["true"], capture_output=True).returncode != 0:
+            self.skipTest("this user may not make a PID namespace")
+        done = subprocess.run(elsewhere + [TAUT, "ls"], env=self.environment, capture_output=True, text=True,
+                              timeout=PATIENCE)
+        self.assertRegex(done.stdout, r"echo +live +another namespace +0 ")
+        self.assertRegex(self.taut("ls").stdout, r"echo +live +[1-9]\d* +0 ")
+
     def test_version(self):
         self.assertEqual(json.loads(self.taut("version", "--json").stdout)["schema"], "taut.version/1")
         self.assertTrue(self.taut("version").stdout.startswith("taut "))

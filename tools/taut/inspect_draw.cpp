@@ -169,7 +169,7 @@ class Picture {
     if (record.torn) return fmt::print("    torn     overwritten while it was copied\n");
     const auto age = record.head.kind() == ring::Kind::request ? ages_.of(record.sent, clock) : std::nullopt;
     const std::string line = fmt::format("    {:<8} {:>16x} {:<28} {:>8} {:>6}  {}", state_of(record), record.call,
-                                         record.method ? all_.meaning.method(link.service, *record.method) : "-",
+                                         record.method ? all_.meaning.method(link.service, record) : "-",
                                          age ? short_time(*age) : "-", record.payload_bytes, payload(link, record));
     fmt::print("{}\n", cut_to(line, columns_));
   }

@@ -113,7 +113,7 @@ class Document {
     std::string text = fmt::format("{{\"state\":{},\"position\":{}", json_text(state_of(record)), record.position);
     if (record.torn) return text + "}";
     text += fmt::format(",\"kind\":{},\"call\":{},\"method\":{},\"bytes\":{}", record.head.kind_byte(), record.call,
-                        record.method ? json_text(all_.meaning.method(link.service, *record.method)) : "null",
+                        record.method ? json_text(all_.meaning.method(link.service, record)) : "null",
                         record.payload_bytes);
     if (record.head.kind() == ring::Kind::request) {
       const bool timed = record.budget != ring::kBudgetNone && record.budget != ring::kBudgetLonger;

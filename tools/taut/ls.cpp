@@ -52,12 +52,21 @@ std::string offer(const rpc::ServiceEntry& service) {
   return text;
 }
 
+// Its pid as this process sees it.
+std::string server_of(const Row& row) {
+  if (!row.info) return "-";
+  return row.info->pid != 0 ? std::to_string(row.info->pid) : "another namespace";
+}
+
 void print_rows(const std::vector<Row>& rows) {
-  std::size_t width = 4;
-  for (const Row& row : rows) width = std::max(width, row.name.size());
-  const auto line = [width](std::string_view name, std::string_view state, std::string_view server,
-                            std::string_view clients, std::string_view rest) {
-    fmt::print("{:<{}}  {:<13}  {:>7}  {:>7}  {}\n", name, width, state, server, clients, rest);
+  std::size_t width = 4, server_width = 7;
+  for (const Row& row : rows) {
+    width = std::max(width, row.name.size());
+    server_width = std::max(server_width, server_of(row).size());
+  }
+  const auto line = [=](std::string_view name, std::string_view state, std::string_view server,
+                        std::string_view clients, std::string_view rest) {
+    fmt::print("{:<{}}  {:<13}  {:>{}}  {:>7}  {}\n", name, width, state, server, server_width, clients, rest);
   };
   line("NAME", "STATE", "SERVER", "CLIENTS", "SERVICES");
   for (const Row& row : rows) {
@@ -65,7 +74,7 @@ void print_rows(const std::vector<Row>& rows) {
       std::string services;
       for (const auto& service : row.info->methods.services())
         services += (services.empty() ? "" : "; ") + offer(service);
-      line(row.name, to_text(State::live), std::to_string(row.info->pid), std::to_string(row.info->links), services);
+      line(row.name, to_text(State::live), server_of(row), std::to_string(row.info->links), services);
     } else if (row.state() == State::stale) {
       line(row.name, to_text(State::stale), "-", "-", "(its server is gone: start it again, it takes its name back)");
     } else {

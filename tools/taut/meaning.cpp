@@ -40,11 +40,16 @@ std::string Meaning::method(const std::string& service, std::uint64_t index) con
   return known->second.methods[index].name;
 }
 
+std::string Meaning::method(const std::string& service, const shm::ObservedRecord& record) const {
+  return record.of_server ? fmt::format("method {} of the client", *record.method) : method(service, *record.method);
+}
+
 Shown Meaning::payload(const std::string& service, const shm::ObservedRecord& record,
                        const DecodeLimits& limits) const {
   const auto without = [](std::string why) { return Shown{{}, false, std::move(why)}; };
   const auto known = services_.find(service);
   if (known == services_.end()) return without("the schema of " + service + " was not found");
+  if (record.of_server) return without("the server calls its client, whose schemas are not read");
   if (!record.method) return without("the request of this answer is overwritten, so its method is not known");
   if (*record.method >= known->second.methods.size()) return without("there is no such method");
   const Entry& entry = known->second.methods[*record.method];

@@ -30,6 +30,8 @@ class Meaning {
 
   // desk.Orders/Place, or "method 3" where nobody says.
   [[nodiscard]] std::string method(const std::string& service, std::uint64_t index) const;
+  // Of a record whose method is known; "method 3 of the client" where the server calls.
+  [[nodiscard]] std::string method(const std::string& service, const shm::ObservedRecord& record) const;
   [[nodiscard]] Shown payload(const std::string& service, const shm::ObservedRecord& record,
                               const DecodeLimits& limits) const;
 

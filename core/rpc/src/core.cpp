@@ -302,7 +302,7 @@ void Core::rest_in_wait(LinkEnd& end, Nanoseconds idle_for, Ticks deadline) noex
   }
   OwnBoard board{&board_->state()};
   ring::announce_sleep(board, 0);
-  if (!end.waiting()) {
+  if (!end.unread()) {
     const Nanoseconds left =
         deadline == kNever ? kSleepMax : turn_->clock.to_duration(deadline - std::min(deadline, turn_->now));
     control_turn(std::min(end.waits_for_room() ? kSleepBetweenPieces : kSleepMax, left));

@@ -36,6 +36,9 @@ class Core final : public Inbox, public std::enable_shared_from_this<Core> {
   [[nodiscard]] bool drained(std::uint64_t endpoint) const noexcept;
   bool drain(std::uint64_t endpoint, Nanoseconds at_most) noexcept;
   void forget(LinkState& link) noexcept;
+  // Links by which a server calls its clients (link_callers.cpp).
+  [[nodiscard]] Link link_to_caller(LinkEnd& end);
+  void forget_caller(LinkState& link) noexcept;
   // The claim of a call is over whose link ended while it was open.
   void drop_claim(std::uint64_t endpoint, ring::Lane lane, const std::byte* payload) noexcept;
   // Ends a call that a link made on one of its ends.
@@ -80,6 +83,7 @@ class Core final : public Inbox, public std::enable_shared_from_this<Core> {
 
  private:
   struct Served {
+    std::string url;
     std::unique_ptr<MethodTable> table;
     std::shared_ptr<const ServedMethods> methods;
     std::shared_ptr<Seats> seats;
@@ -134,6 +138,8 @@ class Core final : public Inbox, public std::enable_shared_from_this<Core> {
   void drain_turn(LinkEnd& end) noexcept;
   void bury_the_ended(bool all) noexcept;
   void tell_news();
+  void part_from_callers(LinkEnd& end) noexcept;
+  void tell_callers_news();
 
   std::vector<std::unique_ptr<Transport>> transports_;
   DispatcherOptions options_;
@@ -160,6 +166,7 @@ class Core final : public Inbox, public std::enable_shared_from_this<Core> {
   std::uint64_t next_endpoint_ = 1;
   std::unordered_map<std::uint64_t, Served> served_;
   std::unordered_map<std::uint64_t, LinkState*> links_;
+  std::vector<LinkState*> callers_with_news_;
 
   std::mutex inbox_mutex_;
   std::vector<Event> inbox_;

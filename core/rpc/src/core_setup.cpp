@@ -20,6 +20,7 @@ Core::Core(std::vector<std::unique_ptr<Transport>> transports, DispatcherOptions
   }
   control_period_ = turn_->clock.to_ticks(options_.control_period);
   spin_ticks_ = turn_->clock.to_ticks(kSpinFor);
+  turn_->core = this;
   turn_->wake = [this] { wake(); };
   turn_->finished.reserve(64);
   running_finished_.reserve(64);
@@ -124,10 +125,13 @@ Result<Listener> Core::serve(std::string_view text, std::span<Service* const> se
   auto table = MethodTable::of(descriptions);
   if (!table) return table.error();
   const std::uint64_t endpoint = next_endpoint_++;
-  const auto seats = std::make_shared<Seats>(services, turn_->clock, limits->reply_bytes_max);
-  Served served{std::make_unique<MethodTable>(std::move(*table)),
-                std::make_shared<const ServedMethods>(services, limits->reply_bytes_max), seats,
-                seats->found({endpoint, *this, *control_, board_, {services.begin(), services.end()}}), nullptr};
+  const auto seats = std::make_shared<Seats>(services, turn_->clock, *limits);
+  Served served{url->name(),
+                std::make_unique<MethodTable>(std::move(*table)),
+                std::make_shared<const ServedMethods>(services, limits->reply_bytes_max),
+                seats,
+                seats->found({endpoint, *this, *control_, board_, {services.begin(), services.end()}}),
+                nullptr};
   const ListenContext context{endpoint, *control_,    *this, board_->fd(), *served.table, std::move(descriptions),
                               *limits,  turn_->clock, seats};
   std::optional<Result<std::unique_ptr<Acceptor>>> acceptor;
@@ -150,8 +154,9 @@ Result<Listener> Core::share(const Listener& listener, std::span<Service* const>
   auto seat =
       listener.seats_->join({endpoint, *this, *control_, board_, {services.begin(), services.end()}}, turn_->clock);
   if (!seat) return seat.error();
-  auto methods = std::make_shared<const ServedMethods>(services, listener.seats_->reply_bytes_max());
-  served_.emplace(endpoint, Served{nullptr, std::move(methods), listener.seats_, *std::move(seat), nullptr});
+  auto methods = std::make_shared<const ServedMethods>(services, listener.seats_->limits().reply_bytes_max);
+  served_.emplace(endpoint,
+                  Served{listener.url_, nullptr, std::move(methods), listener.seats_, *std::move(seat), nullptr});
   return Listener(weak_from_this(), endpoint, listener.url_, listener.seats_);
 }
 
@@ -172,10 +177,20 @@ Result<Link> Core::connect(std::string_view text, const LinkOptions& defaults) {
   }
   if (auto ready = be_ready(); !ready) return ready.error();
 
+  std::unique_ptr<const Offered> offered;
+  if (!options->serve.empty()) {
+    auto made = Offered::of(options->serve.list(), options->reply_bytes_max);
+    if (!made) return made.error();
+    offered = *std::move(made);
+  }
   const std::uint64_t endpoint = next_endpoint_++;
-  auto state = std::make_unique<LinkState>(shared_from_this(), endpoint, url->name(), *options);
+  ConnectContext context{endpoint, *control_, *this, board_->fd(), *options, turn_->clock};
+  if (offered != nullptr) {
+    context.methods = &offered->table;
+    context.services = offered->descriptions;
+  }
+  auto state = std::make_unique<LinkState>(shared_from_this(), endpoint, url->name(), *options, std::move(offered));
   links_.emplace(endpoint, state.get());
-  const ConnectContext context{endpoint, *control_, *this, board_->fd(), *options, turn_->clock};
   std::optional<Result<std::unique_ptr<Connector>>> connector;
   control_->perform([&] {
     connector.emplace(transport->connect(*url, context));
@@ -197,6 +212,16 @@ Result<Link> Core::connect(std::string_view text, const LinkOptions& defaults) {
   }
   state->forget_news();  // that it is up is what connect() says
   return Link(std::move(state));
+}
+
+Result<std::unique_ptr<const Offered>> Offered::of(std::span<Service* const> services, ring::u32 reply_bytes_max) {
+  auto offered = std::make_unique<Offered>();
+  for (const Service* service : services) offered->descriptions.push_back(&service->description());
+  auto table = MethodTable::of(offered->descriptions);
+  if (!table) return table.error();
+  offered->table = *std::move(table);
+  offered->methods = std::make_shared<const ServedMethods>(services, reply_bytes_max);
+  return std::unique_ptr<const Offered>(std::move(offered));
 }
 
 void Core::stop_listening(std::uint64_t endpoint) noexcept {
@@ -260,8 +285,9 @@ void Core::happened(LinkUp& up) {
     // A call is still being written into the ring that went: sent now, it must not end up in the new one.
     return deliver(LinkUp{up.endpoint, std::move(up.wire)});
   }
-  auto end =
-      std::make_unique<LinkEnd>(turn_, std::move(up.wire), served != served_.end() ? served->second.methods : nullptr);
+  auto end = served != served_.end()
+                 ? std::make_unique<LinkEnd>(turn_, std::move(up.wire), LinkEnd::Side::server, served->second.methods)
+                 : std::make_unique<LinkEnd>(turn_, std::move(up.wire), LinkEnd::Side::client, link->second->served());
   end->endpoint = up.endpoint;
   hot_.push_back(end.get());
   if (end->wire().needs_pump()) pumped_.push_back(end.get());
@@ -315,6 +341,7 @@ void Core::end_link(LinkEnd& end, LinkEnded ended) noexcept {
   cold_.remove(end);
   std::erase(pumped_, &end);
   some_ended_ = true;
+  part_from_callers(end);
   const auto link = links_.find(end.endpoint);
   if (link != links_.end() && link->second->end() == &end) {
     link->second->disconnected();
@@ -333,6 +360,7 @@ void Core::tell_news() {
     const auto link = links_.find(endpoint);  // whoever was told before may have destroyed it
     if (link != links_.end()) link->second->tell_news();
   }
+  tell_callers_news();
 }
 
 void Core::drop_claim(std::uint64_t endpoint, ring::Lane lane, const std::byte* payload) noexcept {
@@ -353,7 +381,7 @@ void Core::bury_the_ended(bool all) noexcept {
     if (end == nullptr || end->ended == nullptr) continue;
     if (end->claim_open() && !all) {
       some_ended_ = true;
-    } else if (end->serves() && ++served_count > kServedBuriedPerTurn && !all) {
+    } else if (end->side() == LinkEnd::Side::server && ++served_count > kServedBuriedPerTurn && !all) {
       some_ended_ = true;
       next_control_ = 0;
     } else {

@@ -198,6 +198,13 @@ LinkEnd::Found LinkEnd::look_for(u64 call, Status& status, AnswerBuffer& buffer)
   return id;
 }
 
+// Does a wait leave this record, which is no answer, to the next poll()? Behind one that it left it leaves all; and
+// handlers run in no wait, so it leaves what belongs to the peer's calls. A client that only waits is thus refused
+// `calls_in_flight` in the end, in a sentence that says to poll.
+bool LinkEnd::for_next_poll(const LaneEnd& lane, Head head) const noexcept {
+  return !lane.kept.empty() || (served_ != nullptr && of_peers_call(head));
+}
+
 // A wait found something else. What somebody has a callback for is kept for the next poll(); a record that nobody
 // listens to is done with, since a client that only waits would keep it, and all behind it, for ever. False: the wait
 // has to look at its deadline before it reads on.
@@ -208,7 +215,7 @@ LinkEnd::Found LinkEnd::look_for(u64 call, Status& status, AnswerBuffer& buffer)
     return true;
   }
   PendingTable::Row* row = is_answer ? pending_.find(answered) : nullptr;
-  if ((row != nullptr && row->callback) || (!is_answer && !lane.kept.empty())) {
+  if ((row != nullptr && row->callback) || (!is_answer && for_next_poll(lane, record.head))) {
     keep(lane, {record, Then::handle, answered});
     return true;
   }
@@ -331,6 +338,19 @@ Ran LinkEnd::verdict_of_end(const PendingTable::Row& row) const noexcept {
   return verdict(row, stopped && !ended->runs_on);
 }
 
+void LinkEnd::end_calls_of(const LinkState& link) noexcept {
+  const bool later = turn_->inside || turn_->calling_user || turn_->waiting;
+  pending_.for_each_open([&](PendingTable::Row& row) {
+    if (row.owner != &link) return;
+    const Status status(Code::cancelled, verdict(row, false), Why::link_closed, "the link was closed by this side");
+    abandon(row);
+    if (!later) return run_callback(row, {status, {}});
+    turn_->finished.push_back({std::move(row.callback), status});
+    row.call = 0;
+    close_row(row);
+  });
+}
+
 Ticks LinkEnd::expire(Ticks now) noexcept {
   Ticks next = kNever;
   pending_.for_each_open([&](PendingTable::Row& row) {
@@ -346,21 +366,25 @@ Ticks LinkEnd::expire(Ticks now) noexcept {
   return next;
 }
 
+// What belongs to the peer's calls is stepped over: its requests lie past the mark, so it knows that they did not run.
+void LinkEnd::read_what_arrived(LaneEnd& lane) noexcept {
+  std::erase_if(lane.kept,
+                [](const Kept& kept) { return kept.then == Then::handle && of_peers_call(kept.record.head); });
+  poll_kept();
+  // One lap: a peer that lives on, or lied before it died, may have left a ring without an end.
+  const u64 start = lane.in.position();
+  while (const Record record = lane.in.next()) {
+    if (record.end - start > lane.in.ring_bytes()) break;
+    if (!of_peers_call(record.head)) handle(lane, record);
+  }
+}
+
 void LinkEnd::bury() noexcept {
   const LinkEnded& how = *ended;
   for (LaneEnd& lane : lanes_) drop_claim(lane);
   // What the peer had committed is still in the ring, and answers that arrived are answers.
-  for (const Lane lane_name : kLanes) {
-    LaneEnd& lane = lane_of(lane_name);
-    if (served_ == nullptr && !broken() && how.why != Why::forked) {
-      poll_kept();
-      // One lap: a peer that lives on, or lied before it died, may have left a ring without an end.
-      const u64 start = lane.in.position();
-      while (const Record record = lane.in.next()) {
-        if (record.end - start > lane.in.ring_bytes()) break;
-        handle(lane, record);
-      }
-    }
+  if (!broken() && how.why != Why::forked && !without_calls()) {
+    for (const Lane lane_name : kLanes) read_what_arrived(lane_of(lane_name));
   }
   closed_ = true;
   requests_.for_each_open([&](OpenRequest& request) { nobody_waits(request, OpenRequest::Void::cancelled); });

@@ -1,4 +1,5 @@
-// A server goes in good order: it takes no new calls, answers those that it took, and then says goodbye.
+// A server goes in good order: it takes no new calls, answers those that it took, hears the answers to its own, and
+// then says goodbye.
 //
 // What is still in the ring at the goodbye lies past the mark `taken`, so its callers learn that it did not run. A
 // drain therefore loses nothing whatever the client does; the record that tells it is there so that it stops sending,
@@ -16,7 +17,7 @@ const ring::SharedWord kDraining{1};
 void LinkEnd::drain() noexcept {
   if (drain_ == Drain::told || broken_ || closed_) return;
   drain_ = Drain::begun;
-  halt_word_ = &kDraining;
+  serve_halt_word_ = &kDraining;
   LaneEnd& lane = lanes_[0];
   if (lane.claimed != nullptr || !lane.claim_record(ring::kHeaderMin, lane.admission.reserve())) return;
   lane.out.send_in_place(lane.claim, ring::Head::make(ring::kHeaderMin, ring::Kind::drain), ring::u64{0});
@@ -24,11 +25,13 @@ void LinkEnd::drain() noexcept {
   ring_if_asleep();
 }
 
+void LinkEnd::make_no_more_calls() noexcept { halt_word_ = &kDraining; }
+
 void LinkEnd::heard_drain() noexcept {
-  if (served_ != nullptr) return broke("a drain from a client");
+  if (side_ == Side::server) return broke("a drain from a client");
   drain_ = Drain::heard;
   goodbye_may_be_of_a_drain();  // which may have come first: it does not travel through the ring
-  halt_word_ = &kDraining;
+  halt_word_ = &kDraining;      // what the server still calls is served: it may need it for its answers
 }
 
 void Core::begin_drain(std::uint64_t endpoint) noexcept {
@@ -59,7 +62,10 @@ void Core::drain_turn(LinkEnd& end) noexcept {
     return;
   }
   end.drain();
-  if (!end.held_by_replies()) end_link(end, {Why::link_closed, "this side drained the link"});
+  // Handlers that are under way may call their clients, and what they sent is waited for.
+  if (end.held_by_replies()) return;
+  end.make_no_more_calls();
+  if (!end.awaits_answers()) end_link(end, {Why::link_closed, "this side drained the link"});
 }
 
 bool Core::drain(std::uint64_t endpoint, Nanoseconds at_most) noexcept {

@@ -38,7 +38,8 @@ LinkEnd::LaneEnd::LaneEnd(Lane lane, const ring::LaneMemory& memory, ring::Shape
   kept.reserve(in_shape.ring_bytes / ring::kStep);  // a wait can read past no more records than the ring holds
 }
 
-LinkEnd::LinkEnd(std::shared_ptr<Turn> turn, std::unique_ptr<Wire> wire, std::shared_ptr<const ServedMethods> served)
+LinkEnd::LinkEnd(std::shared_ptr<Turn> turn, std::unique_ptr<Wire> wire, Side side,
+                 std::shared_ptr<const ServedMethods> served)
     : turn_keep_(std::move(turn)),
       turn_(turn_keep_.get()),
       wire_(std::move(wire)),
@@ -47,6 +48,8 @@ LinkEnd::LinkEnd(std::shared_ptr<Turn> turn, std::unique_ptr<Wire> wire, std::sh
       served_(served_keep_.get()),
       peer_board_(wire_->peer_board()),
       halt_word_(wire_->halt_word() != nullptr ? wire_->halt_word() : &kNeverHalted),
+      serve_halt_word_(halt_word_),
+      side_(side),
       copies_all_(wire_->agreement().check == Check::copy),
       lanes_{{Lane::normal, wire_->lane(Lane::normal), wire_->agreement().out[0], wire_->agreement().in[0],
               wire_->agreement().calls_in_max, wire_->agreement().calls_out_max},

@@ -29,6 +29,8 @@
 
 namespace taut::rpc {
 
+class LinkState;
+
 // The words of the ring, for the sources of the running path.
 using ring::Head;
 using ring::Kind;
@@ -52,8 +54,10 @@ class LinkEnd {
   // Records up to this size are copied before anything is read from them, for every peer.
   static constexpr ring::u32 kCopyMax = 256;
 
-  // `served` is null on an end that only calls.
-  LinkEnd(std::shared_ptr<Turn> turn, std::unique_ptr<Wire> wire, std::shared_ptr<const ServedMethods> served);
+  enum class Side : ring::u8 { client, server };
+  // `served` is null on an end that only calls: on a client's that offers nothing.
+  LinkEnd(std::shared_ptr<Turn> turn, std::unique_ptr<Wire> wire, Side side,
+          std::shared_ptr<const ServedMethods> served);
   ~LinkEnd() {
     if (due_) turn_->no_longer_due(*this);
   }
@@ -72,6 +76,8 @@ class LinkEnd {
   }
   // Is there anything to read? For a dispatcher about to sleep, behind the fence of announce_sleep().
   [[nodiscard]] bool waiting() const noexcept;
+  // The same without what a wait has kept for the next poll().
+  [[nodiscard]] bool unread() const noexcept { return lanes_[0].in.waiting() || lanes_[1].in.waiting(); }
   // Does something wait for room in a ring: pieces, items, credit, cancels? Nobody rings when there is some.
   [[nodiscard]] bool waits_for_room() const noexcept {
     return sending_pieces() || !attended_.empty() || !cancels_owed_.empty();
@@ -88,10 +94,9 @@ class LinkEnd {
     return lane_of(lane).claimed == payload;
   }
   void drop_request(ring::Lane lane) noexcept { drop_claim(lane_of(lane)); }
-  // Is a call being written? Not asked of an end that serves: its answers may be claimed for ever.
-  [[nodiscard]] bool claim_open() const noexcept {
-    return served_ == nullptr && (lanes_[0].claimed != nullptr || lanes_[1].claimed != nullptr);
-  }
+  // Is a call being written? An answer may be claimed for ever, and is not asked about.
+  [[nodiscard]] bool claim_open() const noexcept { return call_claimed(lanes_[0]) || call_claimed(lanes_[1]); }
+  [[nodiscard]] bool claim_open(ring::Lane lane) noexcept { return call_claimed(lane_of(lane)); }
   // Sends what was claimed; `stamp + timeout` is when the call ends without an answer. Null: no row is free.
   // `credit` is that of the request's header.
   PendingTable::Row* send_request(ring::Lane lane, ring::u16 method, ring::u32 payload_bytes, ring::u32 budget,
@@ -104,6 +109,9 @@ class LinkEnd {
   [[nodiscard]] Found look_for(std::uint64_t call, Status& status, AnswerBuffer& buffer) noexcept;
   // Ends the call here and now; its answer, should it come, is counted as late.
   [[nodiscard]] Status give_up(std::uint64_t call, Code code, Why why, std::string_view text) noexcept;
+  // Ends the calls of a link that goes while its end stays, with `cancelled`; now, or where no callback may run in the
+  // next turn.
+  void end_calls_of(const LinkState& link) noexcept;
   // Ends every call whose deadline has passed; returns the next deadline.
   Ticks expire(Ticks now) noexcept;
 
@@ -140,6 +148,12 @@ class LinkEnd {
   [[nodiscard]] Drain drain_state() const noexcept { return drain_; }
   // From here on requests are answered `draining`. Tells the client; called again until there was room for that.
   void drain() noexcept;
+  // Everything that was taken is answered: no call of this side is for an answer's sake any more.
+  void make_no_more_calls() noexcept;
+  // Has a call of this side not ended?
+  [[nodiscard]] bool awaits_answers() const noexcept {
+    return lanes_[0].calls_open + lanes_[1].calls_open != lanes_[0].calls_abandoned + lanes_[1].calls_abandoned;
+  }
   // The goodbye of a server that drains says why.
   void goodbye_may_be_of_a_drain() noexcept {
     if (ended != nullptr && ended->why == Why::peer_closed && drain_ == Drain::heard) ended->why = Why::draining;
@@ -155,7 +169,7 @@ class LinkEnd {
     return lanes_[0].admission.open() + lanes_[1].admission.open() != 0;
   }
 
-  [[nodiscard]] bool serves() const noexcept { return served_ != nullptr; }
+  [[nodiscard]] Side side() const noexcept { return side_; }
   [[nodiscard]] Wire& wire() noexcept { return *wire_; }
   [[nodiscard]] Turn& turn() noexcept { return *turn_; }
   [[nodiscard]] Counters& counters() noexcept { return counters_; }
@@ -177,6 +191,7 @@ class LinkEnd {
   LinkEnd* next_due = nullptr;
   std::uint64_t endpoint = 0;
   std::shared_ptr<LinkEnded> ended;  // set when the transport reported the end, until bury()
+  std::vector<LinkState*> callers;   // the links by which a server calls this client; none behind the end
 
  private:
   friend class RawReply;
@@ -199,7 +214,7 @@ class LinkEnd {
     std::uint32_t message_bytes = 0;
   };
   // Where the open claim of a lane is written.
-  enum class ClaimRoom : std::uint8_t { staged, in_ring, in_buffer, in_arena };
+  enum class ClaimRoom : std::uint8_t { staged, in_ring, in_buffer, in_arena, of_answer };
   struct LaneEnd {
     LaneEnd(ring::Lane lane, const ring::LaneMemory& memory, ring::Shape out_shape, ring::Shape in_shape,
             ring::u32 granted_in, ring::u32 granted_out);
@@ -233,8 +248,13 @@ class LinkEnd {
     Buffer claimed_buffer;  // of a claim in_buffer
     std::vector<Leaving> leaving;
     std::uint64_t leaving_bytes = 0;  // of all that are in `leaving`
+    // Of each kind one message at a time. A wait puts an answer together while pieces of a request are kept.
     Arriving arriving;
+    Arriving arriving_answer;
   };
+  static bool call_claimed(const LaneEnd& lane) noexcept {
+    return lane.claimed != nullptr && lane.claim_room != ClaimRoom::of_answer;
+  }
 
   // In the order in which they are looked at.
   static constexpr ring::Lane kLanes[] = {ring::Lane::urgent, ring::Lane::normal};
@@ -276,6 +296,25 @@ class LinkEnd {
   const std::byte* take_in(LaneEnd& lane, ring::Record record, std::byte* copy) noexcept;
   void heard_drain() noexcept;
   [[nodiscard]] Why halted() const noexcept { return drain_ == Drain::no ? Why::halted : Why::draining; }
+  // Does this side take no new requests?
+  [[nodiscard]] bool drains() const noexcept { return drain_ == Drain::begun || drain_ == Drain::told; }
+  // Does the record belong to a call that the peer made, and not to one of this side?
+  static constexpr bool of_peers_call(ring::Head head) noexcept {
+    switch (head.kind()) {
+      case ring::Kind::request:
+      case ring::Kind::oneway:
+      case ring::Kind::end:
+      case ring::Kind::cancel:
+        return true;
+      case ring::Kind::item:
+      case ring::Kind::credit:
+        return (head.flags() & ring::flag::your_id) == 0;
+      default:
+        return false;
+    }
+  }
+  [[nodiscard]] bool for_next_poll(const LaneEnd& lane, ring::Head head) const noexcept;
+  void read_what_arrived(LaneEnd& lane) noexcept;
   void broke_promise() noexcept;
   void broke(const char* format, std::uint64_t a = 0, std::uint64_t b = 0) noexcept;
 
@@ -331,7 +370,7 @@ class LinkEnd {
   bool send_cancel(LaneEnd& lane, std::uint64_t call) noexcept;
   void forget_leaving(LaneEnd& lane, std::size_t i) noexcept;
   void stop_sending(PendingTable::Row& row) noexcept;
-  void forget_arriving(LaneEnd& lane) noexcept;
+  void forget_arriving(Arriving& arriving) noexcept;
   void serve_piece(LaneEnd& lane, ring::Record record, const ring::RequestHeader& header, const std::byte* header_bytes,
                    const std::byte* bytes) noexcept;
   void cancel_arriving(LaneEnd& lane) noexcept;
@@ -376,7 +415,9 @@ class LinkEnd {
   std::shared_ptr<const ServedMethods> served_keep_;
   const ServedMethods* served_;
   const ring::SharedWord* peer_board_;
-  const ring::SharedWord* halt_word_;
+  const ring::SharedWord* halt_word_;        // of calls
+  const ring::SharedWord* serve_halt_word_;  // of requests: another one on a link that drains
+  const Side side_;
   bool may_sleep_ = false;
   bool copies_all_ = false;
   bool due_ = false;

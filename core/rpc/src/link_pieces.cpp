@@ -205,9 +205,9 @@ void LinkEnd::forget_leaving(LaneEnd& lane, std::size_t i) noexcept {
 
 // --- on their way in
 
-void LinkEnd::forget_arriving(LaneEnd& lane) noexcept {
-  turn_->buffers.keep(std::move(lane.arriving.buffer));
-  lane.arriving = {};
+void LinkEnd::forget_arriving(Arriving& arriving) noexcept {
+  turn_->buffers.keep(std::move(arriving.buffer));
+  arriving = {};
 }
 
 // A request's piece, from serve(). `bytes` are what follows its header.
@@ -250,7 +250,7 @@ void LinkEnd::forget_arriving(LaneEnd& lane) noexcept {
 // The caller gave the request up that arrives in this lane.
 [[gnu::cold, gnu::noinline]] void LinkEnd::cancel_arriving(LaneEnd& lane) noexcept {
   OpenRequest& request = *lane.arriving.request;
-  forget_arriving(lane);
+  forget_arriving(lane.arriving);
   refuse(request, Code::cancelled, Ran::no, Why::cancelled, "the caller gave it up while it was arriving");
 }
 
@@ -265,16 +265,16 @@ void LinkEnd::forget_arriving(LaneEnd& lane) noexcept {
     return Took::broken;
   }
   counters_.pieces_received.add();
-  Arriving& arriving = lane.arriving;
+  Arriving& arriving = lane.arriving_answer;
   if (piece->offset == 0 && arriving.call != 0) {
     if (pending_.find(arriving.call) != nullptr) {
       broke("a message in pieces before the one before it was whole");
       return Took::broken;
     }
-    forget_arriving(lane);  // nobody waits for it any more
+    forget_arriving(arriving);  // nobody waits for it any more
   }
   if (pending_.find(piece->call) == nullptr) {
-    if (arriving.call == piece->call) forget_arriving(lane);
+    if (arriving.call == piece->call) forget_arriving(arriving);
     return piece->last() ? Took::late : Took::part;
   }
   if (piece->offset == 0) {
@@ -298,7 +298,7 @@ void LinkEnd::forget_arriving(LaneEnd& lane) noexcept {
   if (took == Took::part || took == Took::broken) return;
   --lane.calls_open;
   if (took == Took::late) return late_answer(lane);
-  Arriving whole = std::exchange(lane.arriving, {});
+  Arriving whole = std::exchange(lane.arriving_answer, {});
   counters_.answers_received.add();
   run_callback(*pending_.find(whole.call), {Status{}, {whole.buffer.bytes.get(), whole.total}});
   turn_->buffers.keep(std::move(whole.buffer));
@@ -313,7 +313,7 @@ void LinkEnd::forget_arriving(LaneEnd& lane) noexcept {
   }
   switch (take_piece(lane, record.head, buffer.record(), lane.in.bytes(record) + ring::kPieceHeader)) {
     case Took::whole: {
-      Arriving whole = std::exchange(lane.arriving, {});
+      Arriving whole = std::exchange(lane.arriving_answer, {});
       buffer.adopt(std::move(whole.buffer.bytes), whole.total);
       close_row(*pending_.find(whole.call));
       counters_.answers_received.add();
@@ -343,7 +343,7 @@ void LinkEnd::forget_arriving(LaneEnd& lane) noexcept {
     case Took::whole:
       break;
   }
-  Arriving whole = std::exchange(lane.arriving, {});
+  Arriving whole = std::exchange(lane.arriving_answer, {});
   PendingTable::Row& row = *pending_.find(whole.call);
   if (row.callback) {
     return keep(lane, {record, Then::run_callback, whole.call, std::move(whole.buffer), whole.total});
@@ -386,7 +386,8 @@ void LinkEnd::drop_large() noexcept {
       forget_leaving(lane, 0);
     }
     if (lane.arriving.request != nullptr) close_request(*lane.arriving.request);
-    forget_arriving(lane);
+    forget_arriving(lane.arriving);
+    forget_arriving(lane.arriving_answer);
   }
 }
 

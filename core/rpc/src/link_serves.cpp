@@ -50,7 +50,7 @@ void LinkEnd::serve(LaneEnd& lane, Record record, const std::byte* header_bytes,
   OpenRequest* const request = open_request(lane, header);
   if (request == nullptr) return;
   RawReply reply(*request);
-  if (drain_ != Drain::no) return reply.refuse(Code::unavailable, Why::draining, "the server takes no new calls");
+  if (drains()) return reply.refuse(Code::unavailable, Why::draining, "the server takes no new calls");
   // Null while a handler writes another answer: the reply is then refused when it goes.
   if (reply.claim(0) != nullptr) reply.send(0);
 }
@@ -69,10 +69,9 @@ void LinkEnd::serve(LaneEnd& lane, Record record, const std::byte* header_bytes,
     counters_.requests_expired.add();
     return refuse(request, Code::deadline_exceeded, Ran::no, Why::expired_in_queue, "the deadline passed in the queue");
   }
-  if (halt_word_->load(std::memory_order_relaxed) != 0) [[unlikely]] {
-    const Why why = halted();
-    return refuse(request, Code::unavailable, Ran::no, why,
-                  why == Why::halted ? "the service is halted" : "the server takes no new calls");
+  if (serve_halt_word_->load(std::memory_order_relaxed) != 0) [[unlikely]] {
+    return drains() ? refuse(request, Code::unavailable, Ran::no, Why::draining, "the server takes no new calls")
+                    : refuse(request, Code::unavailable, Ran::no, Why::halted, "the service is halted");
   }
   const u32 promised = lane.admission.promise(lane.out, method.answer_bound);
   if (promised == 0) [[unlikely]] {
@@ -103,7 +102,7 @@ void LinkEnd::serve(LaneEnd& lane, Record record, const std::byte* header_bytes,
     return broke("a one-way message for method %lu with flags %lu", method_index, record.head.flags());
   const ServedMethods::Method& method = (*served_)[method_index];
   counters_.oneways_received.add();
-  if (method.kind != CallKind::oneway || halt_word_->load(std::memory_order_relaxed) != 0) [[unlikely]]
+  if (method.kind != CallKind::oneway || serve_halt_word_->load(std::memory_order_relaxed) != 0) [[unlikely]]
     return counters_.oneways_refused.add();
   lane.taken->call.store(0, std::memory_order_relaxed);
   lane.taken->method.store(method_index, std::memory_order_relaxed);
@@ -131,6 +130,7 @@ void LinkEnd::close_request(OpenRequest& request) noexcept {
 [[gnu::always_inline]] inline std::byte* LinkEnd::claim_answer(OpenRequest& request, u32 payload_bytes) noexcept {
   LaneEnd& lane = lane_of(request.lane);
   if (lane.claimed != nullptr) return nullptr;
+  lane.claim_room = ClaimRoom::of_answer;
   if (payload_bytes >= lane.out.ring_bytes()) [[unlikely]]
     return claim_large_answer(request, payload_bytes);
   const u32 bytes = sizeof(ring::ReplyHeader) + payload_bytes;

@@ -3,7 +3,6 @@
 
 #include "core.h"
 #include "link_state.h"
-#include "schema_fit.h"
 
 namespace taut::rpc {
 namespace {
@@ -16,12 +15,18 @@ constexpr Nanoseconds kBackoffMax = 100ms;
 
 }  // namespace
 
-LinkState::LinkState(std::shared_ptr<Core> core, std::uint64_t endpoint, std::string url, LinkOptions options)
-    : core_(std::move(core)), turn_(&core_->turn()), endpoint_(endpoint), url_(std::move(url)), options_(options) {}
+LinkState::LinkState(std::shared_ptr<Core> core, std::uint64_t endpoint, std::string url, LinkOptions options,
+                     std::unique_ptr<const Offered> offered)
+    : core_(std::move(core)),
+      turn_(&core_->turn()),
+      endpoint_(endpoint),
+      url_(std::move(url)),
+      options_(std::move(options)),
+      offered_(std::move(offered)) {}
 
 LinkState::~LinkState() {
   if (connector_ != nullptr) stop_connecting();
-  core_->forget(*this);
+  towards_client_ ? core_->forget_caller(*this) : core_->forget(*this);
   if (!turn_->inside && !turn_->calling_user && !turn_->waiting) core_->control_turn(0ns);
 }
 
@@ -58,13 +63,18 @@ Binding& LinkState::bind(const ServiceDescription& service) {
   return *bindings_.back();
 }
 
+PeerMethods LinkState::peer() const noexcept {
+  const MethodTable& table = end_->wire().agreement().peer_methods;
+  if (towards_client_) return {table, options_.schema_exact, "client", "server"};
+  return {table, options_.schema_exact};
+}
+
 Result<void> LinkState::fits(const ServiceDescription& service) const {
   if (end_ == nullptr) {
-    return make_error(Code::unavailable, 0, "ask when the link is up", "%s has no server at present", url_.c_str());
+    return make_error(Code::unavailable, 0, "ask when the link is up",
+                      towards_client_ ? "%s is gone" : "%s has no server at present", url_.c_str());
   }
-  if (auto refused = misfit(service, end_->wire().agreement().peer_methods, options_.schema_exact, url_)) {
-    return *refused;
-  }
+  if (auto refused = misfit(service, peer(), url_)) return *refused;
   return {};
 }
 
@@ -100,14 +110,14 @@ Status LinkState::no_such_call(Why why, const BoundMethod& method) const noexcep
     return &method >= binding->methods.data() && &method < binding->methods.data() + binding->methods.size();
   };
   const Binding& binding = **std::find_if(bindings_.begin(), bindings_.end(), holds);
-  const MethodTable none;  // the server may have gone between claim and call
-  const MethodTable& server = end_ != nullptr ? end_->wire().agreement().peer_methods : none;
+  const MethodTable none;  // the peer may have gone between claim and call
+  const PeerMethods theirs = end_ != nullptr ? peer() : PeerMethods{none};
   if (why == Why::schema_mismatch) {
-    const auto refused = misfit(binding.service, server, options_.schema_exact, url_);
+    const auto refused = misfit(binding.service, theirs, url_);
     return {Code::failed_precondition, Ran::no, why, refused ? refused->what() : "the schemas did not fit"};
   }
   const auto index = static_cast<std::size_t>(&method - binding.methods.data());
-  return {Code::unimplemented, Ran::no, why, missing_text(binding.service, binding.service.methods[index], server)};
+  return {Code::unimplemented, Ran::no, why, missing_text(binding.service, binding.service.methods[index], theirs)};
 }
 
 void LinkState::connected(LinkEnd& end) {

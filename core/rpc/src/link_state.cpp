@@ -45,6 +45,29 @@ Explained explain(Why why) noexcept {
   }
 }
 
+// The same of a server that calls its client, as far as the sentence differs.
+Explained explain_towards_client(Why why) noexcept {
+  switch (why) {
+    case Why::ring_full:
+      return {Code::resource_exhausted, "the ring towards the client is full: poll, or serve with a larger ring="};
+    case Why::calls_in_flight:
+      return {Code::resource_exhausted,
+              "every call that the client grants is unanswered: poll, or open the link with a larger inflight="};
+    case Why::too_big:
+      return {
+          Code::out_of_range,
+          "the message does not fit its room: at most what was claimed, and what the client takes (its message_max=)"};
+    case Why::not_connected:
+      return {Code::unavailable, "the client is gone"};
+    case Why::draining:
+      return {Code::unavailable, "this side drains the link, and has answered everything that it took"};
+    case Why::peer_violation:
+      return {Code::unavailable, "the client broke the rules of the ring"};
+    default:
+      return explain(why);
+  }
+}
+
 // Steps of 16 ns, rounded up; beyond 32 bits only the caller keeps the time.
 u32 budget_of(Nanoseconds timeout) noexcept {
   const auto steps = (static_cast<std::uint64_t>(timeout.count()) + ring::kBudgetStepNs - 1) / ring::kBudgetStepNs;
@@ -128,14 +151,17 @@ LinkState::Committed LinkState::commit(const BoundMethod& method, CallRoom room,
     ticks = timeout >= kPracticallyForever ? kNever : turn_->clock.to_ticks(timeout);
   }
   PendingTable::Row* row = end_->send_request(method.lane, method.index, payload_bytes, budget, ticks, credit);
-  return {row, row == nullptr ? Why::calls_in_flight : Why::none};
+  if (row == nullptr) [[unlikely]]
+    return {nullptr, Why::calls_in_flight};
+  row->owner = this;
+  return {row, Why::none};
 }
 
 Status LinkState::refusal(Why why, const BoundMethod& method) const noexcept {
   if (why == Why::unknown_method || why == Why::schema_mismatch) return no_such_call(why, method);
   if (why == Why::wrong_thread)
     return {Code::failed_precondition, Ran::no, why, "a call was " + core_->wrong_thread_text()};
-  const Explained explained = explain(why);
+  const Explained explained = towards_client_ ? explain_towards_client(why) : explain(why);
   return {explained.code, Ran::no, why, explained.text};
 }
 

@@ -1,5 +1,5 @@
 // What a taut::Link is made of: the present end (if there is a server), the bindings of its clients, and the connector
-// that makes the next end.
+// that makes the next end. The link by which a server calls a client has that client's end, and no next one.
 #pragma once
 
 #include <array>
@@ -9,6 +9,8 @@
 #include <vector>
 
 #include "link_end.h"
+#include "schema_fit.h"
+#include "served_methods.h"
 #include "taut/rpc/call.h"
 #include "taut/rpc/dispatcher.h"
 #include "taut/rpc/stream.h"
@@ -17,12 +19,25 @@ namespace taut::rpc {
 
 class Core;
 
+// What a client offers its server.
+struct Offered {
+  std::vector<const ServiceDescription*> descriptions;
+  MethodTable table;
+  std::shared_ptr<const ServedMethods> methods;
+  // Refused: two services of one name.
+  static Result<std::unique_ptr<const Offered>> of(std::span<Service* const> services, ring::u32 reply_bytes_max);
+};
+
 // From here on a timeout is none: sums of ticks could wrap.
 inline constexpr Nanoseconds kPracticallyForever = std::chrono::hours(24 * 365 * 10);
 
 class LinkState final : public ControlPlane::Source {
  public:
-  LinkState(std::shared_ptr<Core> core, std::uint64_t endpoint, std::string url, LinkOptions options);
+  // `offered` may be null: nothing.
+  LinkState(std::shared_ptr<Core> core, std::uint64_t endpoint, std::string url, LinkOptions options,
+            std::unique_ptr<const Offered> offered);
+  // Of a server to the client at `end`, or to one that is gone: null (link_callers.cpp).
+  LinkState(std::shared_ptr<Core> core, LinkEnd* end, std::string client, LinkOptions options);
   ~LinkState() override;
 
   Binding& bind(const ServiceDescription& service);
@@ -57,6 +72,10 @@ class LinkState final : public ControlPlane::Source {
   void forget_news() noexcept { news_.clear(); }
 
   [[nodiscard]] LinkEnd* end() const noexcept { return end_; }
+  // What the server may call; null: nothing.
+  [[nodiscard]] std::shared_ptr<const ServedMethods> served() const noexcept {
+    return offered_ != nullptr ? offered_->methods : nullptr;
+  }
   [[nodiscard]] const std::string& url() const noexcept { return url_; }
   [[nodiscard]] const Error* last_error() const noexcept { return last_error_ ? &*last_error_ : nullptr; }
   [[nodiscard]] Core* core() const noexcept { return core_.get(); }
@@ -79,6 +98,8 @@ class LinkState final : public ControlPlane::Source {
   [[nodiscard]] Status no_such_call(Why why, const BoundMethod& method) const noexcept;
   void count_refusal(Why why) noexcept;
   void fill(Binding& binding) const;
+  // Of an end that is there.
+  [[nodiscard]] PeerMethods peer() const noexcept;
   void stop_connecting();
   void attempt_after(Nanoseconds delay);
   Status wait_for(std::uint64_t call, Ticks deadline, AnswerBuffer& buffer) noexcept;
@@ -89,6 +110,8 @@ class LinkState final : public ControlPlane::Source {
   std::uint64_t endpoint_;
   std::string url_;
   LinkOptions options_;
+  const bool towards_client_ = false;
+  std::unique_ptr<const Offered> offered_;
   std::unique_ptr<Connector> connector_;
   std::vector<std::unique_ptr<Binding>> bindings_;
   std::optional<Error> last_error_;

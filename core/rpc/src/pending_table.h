@@ -14,6 +14,8 @@
 
 namespace taut::rpc {
 
+class LinkState;
+
 class PendingTable {
  public:
   struct alignas(128) Row {
@@ -23,6 +25,7 @@ class PendingTable {
     ring::Lane lane = ring::Lane::normal;
     bool sending = false;  // pieces of the request have still to leave: `end` is not known
     std::uint32_t next_free = 0;
+    const LinkState* owner = nullptr;  // several links of a server may share an end
     Callback callback;
     std::shared_ptr<StreamState> stream;  // null: the call does not stream
   };

@@ -51,6 +51,9 @@ void RawReply::refuse(Code code, Why why, std::string_view text) noexcept {
 void RawReply::refuse_too_big(u32 payload_bytes) noexcept {
   if (request_ == nullptr) return;
   if (at_home() && request_->end->closed_) return refuse(Code::unavailable, Why::link_closed, {});
+  if (at_home() && request_->end->claim_open(request_->lane)) {
+    return refuse(Code::failed_precondition, Why::open_claim, "a call of this lane is being written: send it first");
+  }
   refuse(Code::resource_exhausted, Why::too_big,
          "the answer of " + std::to_string(payload_bytes) + " bytes exceeds its room");
 }

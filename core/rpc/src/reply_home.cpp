@@ -53,6 +53,7 @@ void give_owed_answers(Turn& turn) noexcept {
 void leave_to_replies(Turn& turn, std::vector<std::unique_ptr<LinkEnd>> ends) noexcept {
   const std::lock_guard lock(turn.foreign_mutex);
   turn.gone.store(true, std::memory_order_release);
+  turn.core = nullptr;
   turn.wake = nullptr;
   for (const Turn::Owed& answer : turn.owed) answer.request->end->close_request(*answer.request);
   turn.owed.clear();

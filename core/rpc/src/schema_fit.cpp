@@ -19,13 +19,13 @@ std::string hex(std::uint64_t fingerprint) {
 }
 
 // schema 0x0123456789abcdef here, 0x... at the server
-std::string both(const ServiceDescription& client, const ServiceEntry& server) {
-  return "schema " + hex(client.fingerprint) + " here, " + hex(server.fingerprint) + " at the server";
+std::string both(const ServiceDescription& own, const ServiceEntry& entry, const PeerMethods& theirs) {
+  return "schema " + hex(own.fingerprint) + " here, " + hex(entry.fingerprint) + " at the " + theirs.peer;
 }
 
-std::string offered(const MethodTable& server) {
+std::string offered(const PeerMethods& theirs) {
   std::string names;
-  for (const ServiceEntry& service : server.services()) names += (names.empty() ? "" : ", ") + service.name;
+  for (const ServiceEntry& service : theirs.table.services()) names += (names.empty() ? "" : ", ") + service.name;
   return names.empty() ? "it offers none" : "it offers: " + names;
 }
 
@@ -43,51 +43,54 @@ Error refuse(std::string_view url, const std::string& why, const char* hint) {
 
 }  // namespace
 
-std::optional<Error> misfit(const ServiceDescription& client, const MethodTable& server, bool exact,
-                            std::string_view url) {
-  constexpr const char* kNewerServer = "upgrade the server before its clients";
-  const std::string name(client.name);
-  const ServiceEntry* const theirs = server.find(client.name);
-  for (const MethodDescription& method : client.methods) {
-    const MethodEntry* const entry = theirs != nullptr ? find(*theirs, method.id) : nullptr;
+std::optional<Error> misfit(const ServiceDescription& own, const PeerMethods& theirs, std::string_view url) {
+  const std::string peer = theirs.peer, self = theirs.own, name(own.name);
+  const char* const newer_peer = self == "client" ? "upgrade the server before its clients"
+                                                  : "upgrade the client, or have the server ask fits() before it calls";
+  const ServiceEntry* const service = theirs.table.find(own.name);
+  for (const MethodDescription& method : own.methods) {
+    const MethodEntry* const entry = service != nullptr ? find(*service, method.id) : nullptr;
     if (entry != nullptr && entry->name != method.name) {
       return refuse(url,
                     "id " + std::to_string(method.id) + " of " + name + " is the method '" + std::string(method.name) +
-                        "' here and '" + entry->name + "' at the server (" + both(client, *theirs) + ")",
+                        "' here and '" + entry->name + "' at the " + peer + " (" + both(own, *service, theirs) + ")",
                     "a method keeps its name and its id; `taut check` compares two schemas");
     }
     if (entry != nullptr && entry->kind != method.kind) {
       return refuse(url,
                     "the method " + quoted(method) + " of " + name + " is " + std::string(to_text(method.kind)) +
-                        " here and " + std::string(to_text(entry->kind)) + " at the server (" + both(client, *theirs) +
-                        ")",
+                        " here and " + std::string(to_text(entry->kind)) + " at the " + peer + " (" +
+                        both(own, *service, theirs) + ")",
                     "a method keeps its kind: give the other kind an id of its own");
     }
     if (entry != nullptr || !method.needed) continue;
     const std::string needed = "the method " + quoted(method);
-    if (theirs == nullptr) {
+    if (service == nullptr) {
       return refuse(url,
-                    "the server offers no " + name + ", of which this client needs " + needed + "; " + offered(server),
-                    kNewerServer);
+                    "the " + peer + " offers no " + name + ", of which this " + self + " needs " + needed + "; " +
+                        offered(theirs),
+                    newer_peer);
     }
-    return refuse(
-        url, "the server lacks " + needed + " of " + name + ", which this client needs (" + both(client, *theirs) + ")",
-        kNewerServer);
+    return refuse(url,
+                  "the " + peer + " lacks " + needed + " of " + name + ", which this " + self + " needs (" +
+                      both(own, *service, theirs) + ")",
+                  newer_peer);
   }
-  if (!exact || (theirs != nullptr && theirs->fingerprint == client.fingerprint)) return std::nullopt;
+  if (!theirs.exact || (service != nullptr && service->fingerprint == own.fingerprint)) return std::nullopt;
   constexpr const char* kOneSchema = "build both sides from one schema, or leave schema=exact out";
-  if (theirs == nullptr) {
-    return refuse(url, "schema=exact, but the server offers no " + name + "; " + offered(server), kOneSchema);
+  if (service == nullptr) {
+    return refuse(url, "schema=exact, but the " + peer + " offers no " + name + "; " + offered(theirs), kOneSchema);
   }
-  return refuse(url, "schema=exact, but " + name + " differs: " + both(client, *theirs), kOneSchema);
+  return refuse(url, "schema=exact, but " + name + " differs: " + both(own, *service, theirs), kOneSchema);
 }
 
-std::string missing_text(const ServiceDescription& client, const MethodDescription& method, const MethodTable& server) {
-  const std::string name(client.name);
-  if (const ServiceEntry* theirs = server.find(client.name)) {
-    return "the server's method table lacks " + quoted(method) + " of " + name + ": " + both(client, *theirs);
+std::string missing_text(const ServiceDescription& own, const MethodDescription& method, const PeerMethods& theirs) {
+  const std::string peer = theirs.peer, name(own.name);
+  if (const ServiceEntry* service = theirs.table.find(own.name)) {
+    return "the " + peer + "'s method table lacks " + quoted(method) + " of " + name + ": " +
+           both(own, *service, theirs);
   }
-  return "the server's method table lacks " + name + "; " + offered(server);
+  return "the " + peer + "'s method table lacks " + name + "; " + offered(theirs);
 }
 
 }  // namespace taut::rpc

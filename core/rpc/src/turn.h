@@ -18,6 +18,7 @@
 
 namespace taut::rpc {
 
+class Core;
 class LinkEnd;
 struct OpenRequest;
 
@@ -86,7 +87,8 @@ struct Turn {
   };
   std::mutex foreign_mutex;
   std::vector<Owed> owed;
-  std::function<void()> wake;     // the dispatcher, should it sleep; empty when it is gone
+  Core* core = nullptr;           // the dispatcher; null when it is gone
+  std::function<void()> wake;     // it, should it sleep; empty when it is gone
   std::atomic<bool> gone{false};  // the dispatcher was destroyed
 
   // A child of fork(): what the links share is not there.

@@ -37,6 +37,7 @@ struct WireOptions {
   Nanoseconds delay{0};
   Nanoseconds step = std::chrono::microseconds(10);
   std::string link = {};  // options of its links, as in a URL: "ring=16KiB&inflight=8"
+  Services serve = {};    // what connect()'s links offer the services in turn: {.serve = {events}}
 };
 
 class Wire {

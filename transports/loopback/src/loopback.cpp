@@ -42,6 +42,10 @@ class Link {
     }
     agreements[0].calls_out_max = agreements[1].calls_in_max = options.inflight;
     agreements[0].peer_methods = server.methods;
+    if (client.serves()) {
+      agreements[1].calls_out_max = agreements[0].calls_in_max = std::min(options.inflight, server.limits.inflight);
+      agreements[1].peer_methods = *client.methods;
+    }
   }
 
   void end(Why why, const std::string& text) {

@@ -34,7 +34,7 @@ bool is_number(std::string_view text) noexcept {
 
 // Behind "taut:". Names of services hold no colon.
 std::optional<Name> read_name(std::string_view text) noexcept {
-  std::array<std::string_view, 3> parts;
+  std::array<std::string_view, 4> parts;
   std::size_t count = 0;
   for (; count != parts.size() && !text.empty(); ++count) {
     const std::size_t colon = text.find(':');
@@ -44,6 +44,8 @@ std::optional<Name> read_name(std::string_view text) noexcept {
   if (!text.empty()) return std::nullopt;
   if (count == 3 && is_number(parts[1]) && parts[2] == "server") return Name{FileKind::server_segment, parts[0]};
   if (count == 3 && is_number(parts[1]) && parts[2] == "client") return Name{FileKind::client_segment, parts[0]};
+  if (count == 4 && is_number(parts[1]) && parts[2] == "client" && parts[3] == "description")
+    return Name{FileKind::client_description, parts[0]};
   if (count == 2 && parts[1] == "control") return Name{FileKind::control, parts[0]};
   if (count == 2 && parts[1] == "description") return Name{FileKind::description, parts[0]};
   if (count == 2 && parts[0] == "board" && is_number(parts[1])) return Name{FileKind::board, {}};

@@ -4,6 +4,7 @@
 //   taut:SERVICE:N:client   the client's
 //   taut:SERVICE:control    the control page
 //   taut:SERVICE:description
+//   taut:SERVICE:N:client:description   of what a client serves
 //   taut:board:PID          a dispatcher's board
 //
 // Threads  values.
@@ -23,7 +24,7 @@
 
 namespace taut::shm {
 
-enum class FileKind : unsigned char { server_segment, client_segment, control, description, board };
+enum class FileKind : unsigned char { server_segment, client_segment, control, description, client_description, board };
 
 struct MemoryFile {
   FileKind kind;

@@ -124,8 +124,9 @@ ObservedRing walk(const Direction& direction, const ObserveOptions& options) {
   return observed;
 }
 
-void mark_taken(ObservedRing& requests, const ObservedTaken& mark) {
-  for (ObservedRecord& record : requests.records) {
+void mark_taken(ObservedRing& ring, const ObservedTaken& mark) {
+  for (ObservedRecord& record : ring.records) {
+    if (record.head.kind() == Kind::reply) continue;
     const std::uint64_t end = record.position + ring::up(std::uint64_t{record.head.bytes()});
     record.taken = !record.torn && static_cast<std::int64_t>(mark.position - end) >= 0;
   }
@@ -147,13 +148,19 @@ std::optional<std::uint16_t> method_of(std::uint64_t call, const Direction& requ
   return std::nullopt;
 }
 
-void name_methods(ObservedRing& replies, const ObservedTaken& mark, const Direction& requests) {
-  for (ObservedRecord& record : replies.records) {
+void name_methods(ObservedRing& ring, const ObservedTaken& mark, const Direction& requests) {
+  for (ObservedRecord& record : ring.records) {
     if (record.torn || record.head.kind() != Kind::reply) continue;
     record.method = record.call == mark.call && mark.method < rpc::MethodTable::kMethodsMax
                         ? static_cast<std::uint16_t>(mark.method)
                         : method_of(record.call, requests);
   }
+}
+
+// Calls of the server to its client go the other way.
+void tell_calls_of_the_server(ObservedRing& there, ObservedRing& back) {
+  for (ObservedRecord& record : there.records) record.of_server = record.head.kind() == Kind::reply;
+  for (ObservedRecord& record : back.records) record.of_server = record.head.kind() == Kind::request;
 }
 
 ObservedSide observe_side(const SegmentView* segment, bool processes) {
@@ -217,7 +224,10 @@ ObservedLink observe_link(std::string service, std::uint64_t id, const SegmentVi
     if (there.ring != nullptr) requests = walk(there, options);
     if (back.ring != nullptr) replies = walk(back, options);
     mark_taken(requests, link.server.taken[lane]);
+    mark_taken(replies, link.client.taken[lane]);
     name_methods(replies, link.server.taken[lane], there);
+    name_methods(requests, link.client.taken[lane], back);
+    tell_calls_of_the_server(requests, replies);
   }
   return link;
 }

@@ -24,7 +24,6 @@ Offer make_offer(const rpc::LinkOptions& options, const Clock& clock, bool has_b
   Offer offer{};
   offer.segment_bytes = link_segment_bytes(ring_sizes(options), options.arena_bytes);
   offer.ring_bytes = ring_sizes(options);
-  offer.calls_granted = 0;  // servers call no clients yet
   offer.reply_bytes_max = options.reply_bytes_max;
   offer.message_bytes_max = options.message_bytes_max;
   offer.clock = clock.source();

@@ -13,13 +13,17 @@
 
 namespace taut::shm {
 
-// Features by bit; none exists yet. A side that needs one that the other cannot use refuses the link.
-inline constexpr std::uint64_t kFeatures = 0;
+// Features by bit. A side that needs one that the other cannot use refuses the link.
+namespace feature {
+inline constexpr std::uint64_t client_serves = 1;  // a hello may bring a description, and a server calls its client
+}
+inline constexpr std::uint64_t kFeatures = feature::client_serves;
 
 // The longest segment of a peer that is mapped: mapping and touching it takes time of the control plane.
 inline constexpr std::uint64_t kPeerSegmentBytesMax = std::uint64_t{1} << 30;
 
 Stamps read_stamps(const Clock& clock) noexcept;
+// Grants no calls; whoever serves something says how many.
 Offer make_offer(const rpc::LinkOptions& options, const Clock& clock, bool has_board) noexcept;
 // How a peer's large records are read, unless the options say it.
 inline rpc::Check check_of(const rpc::LinkOptions& options, std::uint32_t peer_uid) noexcept {

@@ -122,6 +122,7 @@ Result<ReadDescription> read_description(const memory::Descriptor& fd, std::uint
       sizeof header + list_bytes > header.bytes || header.table_bytes > header.bytes - sizeof header - list_bytes) {
     return bad("says that it is larger than its file");
   }
+  if (header.table_bytes > rpc::MethodTable::kBytesMax) return bad("has a larger method table than there can be");
   std::vector<std::uint64_t> sizes(header.services);
   std::vector<std::byte> table(header.table_bytes);
   std::uint64_t at = sizeof header;

@@ -117,7 +117,12 @@ Result<void> ServerHandshake::welcome(Packet& packet) {
   if (hello->calls_wanted == 0) {
     return make_error(Code::invalid_argument, 0, {}, "the client asks for 0 calls: a link without a use");
   }
-  const std::size_t descriptor_count = 1 + std::size_t{hello->offer.has_board};
+  const bool serves = hello->description_bytes != 0;
+  if (serves != (hello->offer.calls_granted != 0)) {
+    return make_error(Code::invalid_argument, 0, {}, "the client grants %u calls of a description of %llu bytes",
+                      hello->offer.calls_granted, static_cast<unsigned long long>(hello->description_bytes));
+  }
+  const std::size_t descriptor_count = 1 + std::size_t{hello->offer.has_board} + (serves ? 1 : 0);
   if (auto checked = check_descriptor_count(packet, descriptor_count, kClient); !checked) return checked;
   auto held = hold_sender(packet, kClient);
   if (!held) return held.error();
@@ -133,6 +138,8 @@ Result<void> ServerHandshake::welcome(Packet& packet) {
     if (!board) return board.error();
     peer_board = *std::move(board);
   }
+  auto methods = methods_of_client(*hello, packet);
+  if (!methods) return methods.error();
 
   const ServiceParts& service = acceptor_.parts();
   const rpc::ListenContext& context = service.context;
@@ -168,7 +175,8 @@ Result<void> ServerHandshake::welcome(Packet& packet) {
   rpc::Agreement agreement;
   agreement.out = shapes(ring_sizes(context.limits), answer.first_of_server);
   agreement.in = shapes(hello->offer.ring_bytes, answer.first_of_client);
-  agreement.calls_out_max = 0;  // servers call no clients yet, and rows for such calls would be the peer's to order
+  // Not more than this side grants: rows for such calls would else be the peer's to order.
+  agreement.calls_out_max = std::min(hello->offer.calls_granted, context.limits.inflight);
   agreement.calls_in_max = answer.offer.calls_granted;
   agreement.reply_bytes_max = answer.offer.reply_bytes_max;
   agreement.message_out_max = hello->offer.message_bytes_max;
@@ -176,6 +184,7 @@ Result<void> ServerHandshake::welcome(Packet& packet) {
   agreement.check = check_of(context.limits, peer_.uid);
   agreement.link_id = answer.link;
   agreement.peer_pid = peer_.pid;
+  agreement.peer_methods = *std::move(methods);
   parts_.emplace(WireParts{std::move(agreement),
                            std::move(spare->segment),
                            *std::move(peer),
@@ -184,6 +193,14 @@ Result<void> ServerHandshake::welcome(Packet& packet) {
                            {},
                            nullptr});
   return {};
+}
+
+Result<rpc::MethodTable> ServerHandshake::methods_of_client(const Hello& hello, Packet& packet) const {
+  if (hello.description_bytes == 0) return rpc::MethodTable{};
+  const memory::Descriptor fd = std::move(packet.descriptors.back());
+  auto description = read_description(fd, hello.description_bytes, Schemas::skip, "the client's description");
+  if (!description) return description.error();
+  return std::move(description->methods);
 }
 
 Result<void> ServerHandshake::confirm(const Packet& packet) {

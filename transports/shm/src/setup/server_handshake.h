@@ -3,7 +3,7 @@
 //
 // Checked, in this order: the packet arrived whole; the sender's uid; magic, length, layout and type; the offer;
 // exactly the expected descriptors; the sender's process is held; seals, size and blocks of the segment and the board;
-// their directories.
+// their directories; seals, size and method table of what the client serves.
 //
 // Threads  the control plane's.
 #pragma once
@@ -44,6 +44,8 @@ class ServerHandshake final : public rpc::ControlPlane::Source {
   Result<void> show(const Packet& packet);
   Result<void> welcome(Packet& packet);
   Result<void> confirm(const Packet& packet);
+  // What the server may call; empty: nothing.
+  Result<rpc::MethodTable> methods_of_client(const Hello& hello, Packet& packet) const;
 
   ShmAcceptor& acceptor_;
   memory::Descriptor socket_;

@@ -6,7 +6,6 @@
 
 #include "../running/link_watch.h"
 #include "agreement.h"
-#include "description.h"
 #include "service_name.h"
 
 namespace taut::shm {
@@ -24,16 +23,25 @@ Result<std::unique_ptr<rpc::Connector>> ShmConnector::make(const rpc::Url& url, 
   }
   auto users = Users::of(context.options.allow);
   if (!users) return users.error();
-  return std::unique_ptr<rpc::Connector>(new ShmConnector(url.rest, std::move(context), options, *std::move(users)));
+  DescriptionFile description;
+  if (context.serves()) {
+    auto made = make_description(url.rest + ":" + std::to_string(context.endpoint) + ":client", *context.methods,
+                                 context.services);
+    if (!made) return made.error();
+    description = *std::move(made);
+  }
+  return std::unique_ptr<rpc::Connector>(
+      new ShmConnector(url.rest, std::move(context), options, *std::move(users), std::move(description)));
 }
 
 ShmConnector::ShmConnector(std::string service, rpc::ConnectContext context, const TransportOptions& options,
-                           Users users)
+                           Users users, DescriptionFile description)
     : service_(std::move(service)),
       server_("the server of shm://" + service_),
       context_(std::move(context)),
       options_(options),
-      users_(std::move(users)) {}
+      users_(std::move(users)),
+      description_(std::move(description)) {}
 
 ShmConnector::~ShmConnector() { stop(); }
 
@@ -59,8 +67,15 @@ Result<void> ShmConnector::begin() {
   hello.offer = make_offer(context_.options, context_.clock, context_.board_fd >= 0);
   hello.calls_wanted = context_.options.inflight;
   hello_stamps_ = hello.offer.stamps;
-  const int fds[] = {own_->fd(), context_.board_fd};
-  const int refused = send_message(socket_.get(), hello, std::span(fds).first(context_.board_fd >= 0 ? 2 : 1));
+  std::vector<int> fds{own_->fd()};
+  if (context_.board_fd >= 0) fds.push_back(context_.board_fd);
+  if (context_.serves()) {
+    hello.offer.calls_granted = context_.options.inflight;
+    hello.offer.features_needed |= feature::client_serves;
+    hello.description_bytes = description_.bytes;
+    fds.push_back(description_.fd.get());
+  }
+  const int refused = send_message(socket_.get(), hello, fds);
   if (refused != 0) return why_unheard(refused);
   if (auto added = context_.control.add(socket_.get(), EPOLLIN, *this); !added) return added;
   context_.control.call_at(std::chrono::steady_clock::now() + options_.handshake_timeout, *this);
@@ -158,7 +173,7 @@ Result<void> ShmConnector::read_welcome(Packet& packet) {
   agreement.out = shapes(ring_sizes(context_.options), welcome->first_of_client);
   agreement.in = shapes(welcome->offer.ring_bytes, welcome->first_of_server);
   agreement.calls_out_max = welcome->offer.calls_granted;
-  agreement.calls_in_max = 0;
+  agreement.calls_in_max = context_.serves() ? context_.options.inflight : 0;
   agreement.reply_bytes_max = welcome->offer.reply_bytes_max;
   agreement.message_out_max = welcome->offer.message_bytes_max;
   agreement.message_in_max = context_.options.message_bytes_max;

@@ -7,6 +7,7 @@
 #include <string>
 
 #include "../running/shm_wire.h"
+#include "description.h"
 #include "message_socket.h"
 #include "taut/rpc/transport.h"
 #include "taut/shm/transport.h"
@@ -23,7 +24,8 @@ class ShmConnector final : public rpc::Connector, private rpc::ControlPlane::Sou
   void attempt() override;
 
  private:
-  ShmConnector(std::string service, rpc::ConnectContext context, const TransportOptions& options, Users users);
+  ShmConnector(std::string service, rpc::ConnectContext context, const TransportOptions& options, Users users,
+               DescriptionFile description);
   void on_ready(int fd, std::uint32_t events) override;
   void on_time() override;
   Result<void> begin();
@@ -42,6 +44,7 @@ class ShmConnector final : public rpc::Connector, private rpc::ControlPlane::Sou
   rpc::ConnectContext context_;
   const TransportOptions options_;
   const Users users_;
+  const DescriptionFile description_;  // of what the server may call; no bytes: nothing
 
   // Of the attempt that runs.
   memory::Descriptor socket_;

@@ -34,6 +34,7 @@ class MethodTable {
   static constexpr std::size_t kMethodsMax = 4096;
   static constexpr std::size_t kServicesMax = 256;
   static constexpr std::size_t kNameBytesMax = 255;
+  static constexpr std::size_t kBytesMax = 2 << 20;  // of a serialized table: more than any has
 
   MethodTable() = default;
   // Refused: two services of one name, more than the maxima.

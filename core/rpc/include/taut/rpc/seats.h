@@ -17,12 +17,9 @@
 #include "taut/base/result.h"
 #include "taut/memory/board.h"
 #include "taut/rpc/service.h"
+#include "taut/rpc/transport.h"
 
 namespace taut::rpc {
-
-class ControlPlane;
-class Inbox;
-class Wire;
 
 // One dispatcher's place at a listener.
 class Seat {
@@ -60,8 +57,8 @@ class Seat {
 class Seats {
  public:
   // Of a listener with these services, whose links keep time by `clock`.
-  Seats(std::span<Service* const> services, Clock clock, std::uint32_t reply_bytes_max);
-  [[nodiscard]] std::uint32_t reply_bytes_max() const noexcept { return reply_bytes_max_; }
+  Seats(std::span<Service* const> services, Clock clock, LinkOptions limits);
+  [[nodiscard]] const LinkOptions& limits() const noexcept { return limits_; }
 
   // The listener is up under this URL, and its transport deals links or gives all of them to the first seat.
   void open(std::string url, bool deals);
@@ -84,7 +81,7 @@ class Seats {
   std::mutex mutex_;
   const std::vector<Service*> services_;
   const ClockSource clock_;
-  const std::uint32_t reply_bytes_max_;
+  const LinkOptions limits_;
   std::string url_;
   bool deals_ = false;
   bool closed_ = false;

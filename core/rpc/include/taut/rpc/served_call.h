@@ -18,6 +18,10 @@
 #include "taut/rpc/stored_function.h"
 #include "taut/rpc/stream.h"
 
+namespace taut {
+class Link;
+}
+
 namespace taut::rpc {
 
 class LinkEnd;
@@ -69,6 +73,12 @@ class RawReply {
     set_cancel(std::move(cancel));
   }
 
+  // The client that made this call, to be called in turn: generated clients are made from it, as from a link that this
+  // side opened. To be asked on the polling thread while there is an answer to give; it allocates, so whoever calls a
+  // client often keeps its link. That is down for good when the client is gone: calls then end `unavailable`, and
+  // on_link() says so. What may be called is what the client offers (LinkOptions::serve).
+  [[nodiscard]] Link caller() const;
+
  private:
   friend class LinkEnd;
   friend class ServedCall;
@@ -102,6 +112,9 @@ class ServedCall {
 
   // This side's end of the call's stream, once. `options` say what it takes. It is over when the call is answered.
   [[nodiscard]] StreamEnd stream(const StreamOptions& options = {}) noexcept;
+
+  // As RawReply::caller(), before reply() was taken.
+  [[nodiscard]] Link caller() const;
 
   // The payload is not a valid message of the method's request type.
   void refuse_bad_message(std::string_view text) noexcept {

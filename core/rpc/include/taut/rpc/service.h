@@ -8,6 +8,8 @@
 #include <cstdint>
 #include <span>
 #include <string_view>
+#include <type_traits>
+#include <vector>
 
 namespace taut {
 
@@ -67,6 +69,20 @@ class Service {
   Service() = default;
   Service(const Service&) = default;
   Service& operator=(const Service&) = default;
+};
+
+// Services by reference, as a client names those that it offers its server: {.serve = {events, sink}}.
+class Services {
+ public:
+  Services() = default;
+  template <class... Each>
+  requires(sizeof...(Each) != 0 && (std::is_base_of_v<Service, Each> && ...)) Services(Each&... each)
+      : list_{&each...} {}  // implicit: it is written as a list
+  [[nodiscard]] std::span<Service* const> list() const noexcept { return list_; }
+  [[nodiscard]] bool empty() const noexcept { return list_.empty(); }
+
+ private:
+  std::vector<Service*> list_;
 };
 
 }  // namespace taut

@@ -44,11 +44,11 @@ struct AllowedUsers {
   [[nodiscard]] bool any() const noexcept { return group || !uids.empty(); }
 };
 
-// Options of a link; each can stand in a URL under the same name.
+// Options of a link; each but `serve` can stand in a URL under the same name.
 struct LinkOptions {
   std::uint32_t ring_bytes = 64 * 1024;                   // URL: ring
   std::uint32_t urgent_ring_bytes = 8 * 1024;             // URL: urgent_ring
-  std::uint32_t inflight = 64;                            // calls the client may have unanswered; URL: inflight
+  std::uint32_t inflight = 64;                            // calls each side may have unanswered; URL: inflight
   std::uint32_t reply_bytes_max = 4096;                   // room for answers whose schema sets no bound; URL: reply_max
   std::uint32_t message_bytes_max = 16 * 1024 * 1024;     // of a message that arrives in pieces; URL: message_max
   std::uint32_t arena_bytes = 0;                          // for messages above a record, read in place; URL: arena
@@ -57,6 +57,9 @@ struct LinkOptions {
   bool schema_exact = false;                              // URL: schema=exact
   Nanoseconds timeout = std::chrono::seconds(1);          // of a call that names none; URL: timeout
   Nanoseconds connect_timeout = std::chrono::seconds(1);  // URL: connect_timeout
+  // Of a client: what its server may call on this link, {.serve = {events}}. The services outlive the link. Their
+  // handlers run in the client's poll(), never in a wait.
+  Services serve = {};
 };
 // Reads the options of `url` over `defaults`; refuses unknown names and impossible values, and a ring that cannot keep
 // its promises: 64 x inflight + 2 x (ring/4) > ring.
@@ -66,7 +69,7 @@ Result<LinkOptions> read_options(const Url& url, const LinkOptions& defaults);
 struct Agreement {
   std::array<ring::Shape, ring::kLaneCount> out;  // rings that this side writes
   std::array<ring::Shape, ring::kLaneCount> in;
-  std::uint32_t calls_out_max = 0;  // per lane: unanswered calls that the peer grants this side
+  std::uint32_t calls_out_max = 0;  // per lane: unanswered calls that the peer grants this side, and this side wants
   std::uint32_t calls_in_max = 0;   // and this side grants the peer
   std::uint32_t reply_bytes_max = 4096;
   std::uint32_t message_out_max = 0;  // most bytes of a message that the peer takes in pieces; 0: none
@@ -75,7 +78,7 @@ struct Agreement {
   ClockSource clock = ClockSource::monotonic;  // of the stamps on this link
   std::uint64_t link_id = 0;
   int peer_pid = 0;          // for people: death is never judged by it
-  MethodTable peer_methods;  // what this side may call; empty on a server's end
+  MethodTable peer_methods;  // what this side may call; empty where the peer serves nothing
 };
 
 // Why a link ended.
@@ -148,6 +151,10 @@ struct ConnectContext {
   int board_fd = -1;
   LinkOptions options;
   Clock clock;
+  // What the client offers its server, as a listener offers it clients; empty: nothing. Outlives the connector.
+  const MethodTable* methods = nullptr;
+  std::vector<const ServiceDescription*> services = {};
+  [[nodiscard]] bool serves() const noexcept { return methods != nullptr && methods->method_count() != 0; }
 };
 
 // Accepts links until it is destroyed; the links it made live on.

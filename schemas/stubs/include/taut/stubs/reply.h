@@ -10,6 +10,7 @@
 #include <string_view>
 #include <utility>
 
+#include "taut/rpc/call.h"
 #include "taut/rpc/served_call.h"
 #include "taut/stubs/schema.h"
 
@@ -54,6 +55,10 @@ class Reply {
   [[nodiscard]] Nanoseconds left() const noexcept { return raw_.left(); }
   // How long the request lay in the ring before its handler started.
   [[nodiscard]] Nanoseconds queued() const noexcept { return raw_.queued(); }
+
+  // The client that made this call, to be called in turn: chat::Events::Client events{link}, of a link that is kept. As
+  // RawReply::caller().
+  [[nodiscard]] Link caller() const { return raw_.caller(); }
 
  private:
   rpc::RawReply raw_;

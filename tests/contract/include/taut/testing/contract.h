@@ -35,7 +35,16 @@
 namespace taut::testing {
 
 // What an order asks the server to do, in its price.
-enum Wish : std::int32_t { answer, hold, release_all, refuse, drop, throw_up, die };
+enum Wish : std::int32_t { answer, hold, release_all, refuse, drop, throw_up, die, ask_back, push, flood };
+
+inline desk::OrderInit order(std::uint64_t id, Wish wish = answer, std::uint32_t quantity = 1) {
+  static constexpr std::uint8_t kZeros[8] = {};
+  return {.id = id,
+          .price = wish,
+          .quantity = quantity,
+          .party = desk::Party(flatbuffers::span<const std::uint8_t, 8>(kZeros, 8),
+                               flatbuffers::span<const std::uint8_t, 4>(kZeros, 4))};
+}
 
 class ContractDesk final : public desk::Orders::Service {
  public:
@@ -57,6 +66,12 @@ class ContractDesk final : public desk::Orders::Service {
         throw std::runtime_error("the desk fell over");
       case die:
         return die_();
+      case ask_back:
+        return ask(order, std::move(reply));
+      case push:
+        return push_to(order, std::move(reply));
+      case flood:
+        return flood_with(order, std::move(reply));
       default:
         break;
     }
@@ -66,9 +81,74 @@ class ContractDesk final : public desk::Orders::Service {
   // Snapshot is left to the generated answer.
 
  private:
+  // The client that placed an order, which serves orders too.
+  struct Caller {
+    explicit Caller(Link of) : link(std::move(of)) {}
+    Link link;
+    desk::Orders::Client orders{link};
+  };
+  template <class T>
+  Caller& caller_of(const Reply<T>& reply) {
+    return *callers_.emplace_back(std::make_unique<Caller>(reply.caller()));
+  }
+  // Places the same order at the client, and answers what that answers.
+  void ask(const desk::Order& order, Reply<desk::Ack> reply) {
+    caller_of(reply)
+        .orders.Place(testing::order(order.id()), {.timeout = forever})
+        .then([reply = std::move(reply)](const Answer<desk::Ack>& ack) mutable {
+          ack ? reply.send({.id = ack->id()}) : reply.refuse(ack.status().code(), to_text(ack.status().ran()));
+        });
+  }
+  // Answers, and places so many orders at the client.
+  void push_to(const desk::Order& order, Reply<desk::Ack> reply) {
+    Caller& caller = caller_of(reply);
+    reply.send({.id = order.id()});
+    for (std::uint64_t i = 1; i <= order.quantity(); ++i) {
+      caller.orders.Place(testing::order(order.id() + i), {.timeout = forever}).then([](const Answer<desk::Ack>&) {});
+    }
+  }
+  // Places so many orders at the client, as fast as they are taken, and answers how many it took.
+  struct Flood {
+    Caller& caller;
+    Reply<desk::Ack> reply;
+    std::uint64_t left, under_way = 0, taken = 0;
+  };
+  void flood_with(const desk::Order& order, Reply<desk::Ack> reply) {
+    Caller& caller = caller_of(reply);
+    const auto flood = std::make_shared<Flood>(Flood{caller, std::move(reply), order.quantity()});
+    for (int i = 0; i < 32; ++i) go_on(flood);
+  }
+  static void go_on(const std::shared_ptr<Flood>& flood) {
+    if (flood->left == 0) {
+      if (flood->under_way == 0 && flood->reply) flood->reply.send({.id = flood->taken});
+      return;
+    }
+    --flood->left;
+    ++flood->under_way;
+    flood->caller.orders.Place(testing::order(flood->left + 1), {.timeout = forever})
+        .then([flood](const Answer<desk::Ack>& ack) {
+          --flood->under_way;
+          ack ? ++flood->taken : ++flood->left;  // refused: the ring is full
+          go_on(flood);
+        });
+  }
+
   Journal& journal_;
   std::function<void()> die_;
   std::vector<std::pair<std::uint64_t, Reply<desk::Ack>>> held_;
+  std::vector<std::unique_ptr<Caller>> callers_;
+};
+
+// What a client serves: takes the orders of its server.
+struct ContractListener final : desk::Orders::Service {
+  void Place(const desk::Order& order, Reply<desk::Ack> reply) override {
+    taken.push_back(order.id());
+    if (holds) return held.push_back(std::move(reply));
+    reply.send({.id = order.id()});
+  }
+  std::vector<std::uint64_t> taken;
+  bool holds = false;
+  std::vector<Reply<desk::Ack>> held;
 };
 
 struct ContractEcho final : echo::Echo::Service {
@@ -153,15 +233,6 @@ struct Kind {
   std::unique_ptr<World> (*make)();
 };
 
-inline desk::OrderInit order(std::uint64_t id, Wish wish = answer) {
-  static constexpr std::uint8_t kZeros[8] = {};
-  return {.id = id,
-          .price = wish,
-          .quantity = 1,
-          .party = desk::Party(flatbuffers::span<const std::uint8_t, 8>(kZeros, 8),
-                               flatbuffers::span<const std::uint8_t, 4>(kZeros, 4))};
-}
-
 class Transport : public ::testing::TestWithParam<Kind> {
  protected:
   void SetUp() override {
@@ -170,8 +241,8 @@ class Transport : public ::testing::TestWithParam<Kind> {
     orders.emplace(*link);
     calls.emplace(*link);
   }
-  Link connect(const std::string& options = "") {
-    auto made = world->client().connect(world->url() + "?timeout=60s&connect_timeout=60s" + options);
+  Link connect(const std::string& options = "", const rpc::LinkOptions& more = {}) {
+    auto made = world->client().connect(world->url() + "?timeout=60s&connect_timeout=60s" + options, more);
     if (!made) throw std::runtime_error(std::string(made.error().what()));
     return *std::move(made);
   }
@@ -180,13 +251,20 @@ class Transport : public ::testing::TestWithParam<Kind> {
   }
   Status placed(std::uint64_t id, Wish wish) { return orders->Place(order(id, wish), taut::wait).status(); }
   // Sends, and counts the ends.
-  void place(std::uint64_t id, Wish wish = answer) {
-    orders->Place(order(id, wish)).then([this](const Answer<desk::Ack>& ack) {
+  void place(std::uint64_t id, Wish wish = answer, std::uint32_t quantity = 1) {
+    orders->Place(order(id, wish, quantity)).then([this](const Answer<desk::Ack>& ack) {
       ends.push_back(ack.status());
       if (ack) answered.push_back(ack->id());
     });
   }
 
+  // From here on orders are placed on a link whose server may place orders in turn.
+  void listen(const std::string& options = "") {
+    link.emplace(connect(options, {.serve = {listener}}));
+    orders.emplace(*link);
+  }
+
+  ContractListener listener;  // outlives its links
   std::unique_ptr<World> world = GetParam().make();
   std::vector<Status> ends;
   std::vector<std::uint64_t> answered;

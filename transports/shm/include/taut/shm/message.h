@@ -1,7 +1,8 @@
 // The messages of the handshake, byte by byte. Each is one packet on the service's SOCK_SEQPACKET socket.
 //
 //   client                                  server
-//   hello    + segment [+ board]      ->
+//   hello    + segment [+ board]
+//            [+ description]          ->
 //                                     <-    welcome + segment, control page, description [+ board], or refusal
 //   confirm  (the clocks nest)        ->    the link is up
 //                                     <-    ready, when the confirm asked for it (before Linux 6.5)
@@ -90,15 +91,17 @@ struct Offer {
 static_assert(sizeof(Offer) == 64 && offsetof(Offer, clock) == 24 && offsetof(Offer, message_bytes_max) == 28 &&
               offsetof(Offer, stamps) == 32);
 
-//   0 head   16 offer   80 4 calls that the client wants to have unanswered   84 12 zero
+//   0 head   16 offer   80 4 calls that the client wants to have unanswered   84 4 zero
+//   88 8 bytes of the description of what the client serves; 0: it serves nothing
 struct Hello {
   static constexpr MessageType kType = MessageType::hello;
   MessageHead head;
   Offer offer;
   uint32_t calls_wanted;
-  uint32_t zero[3];
+  uint32_t zero;
+  uint64_t description_bytes;
 };
-static_assert(sizeof(Hello) == 96 && offsetof(Hello, calls_wanted) == 80);
+static_assert(sizeof(Hello) == 96 && offsetof(Hello, calls_wanted) == 80 && offsetof(Hello, description_bytes) == 88);
 
 //   0 head   16 offer   80 8 link   88 8+8 first positions of the client's rings   104 8+8 of the server's
 //   120 8 bytes of the description

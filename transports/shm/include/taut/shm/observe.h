@@ -44,7 +44,8 @@ struct ObservedRecord {
   std::uint64_t sent = 0;                 // requests: ticks of the link's clock
   std::uint32_t budget = 0;               // requests: in steps of 16 ns
   bool torn = false;                      // overwritten while it was copied: nothing else of it is true
-  bool taken = false;                     // requests: not past the server's mark
+  bool taken = false;                     // requests: not past the mark of who runs them
+  bool of_server = false;                 // a call of the server to its client: `method` counts in the client's table
   std::uint16_t extensions = 0;           // the mask of blocks behind the header
   std::optional<ring::PieceBlock> piece;  // the payload is a part of a larger message
   std::optional<std::uint16_t> method;    // of replies: of the request that they answer, where it could still be found
@@ -80,7 +81,7 @@ struct ObservedSide {
   std::optional<ProcessInfo> process;
   bool out_of_sight = false;                            // `process` is none because processes cannot be seen from here
   std::vector<std::uint64_t> counters;                  // in the order of rpc::Counters
-  std::array<ObservedTaken, ring::kLaneCount> taken{};  // the server's
+  std::array<ObservedTaken, ring::kLaneCount> taken{};  // of the requests that it ran
   std::string trouble;
 };
 
@@ -89,8 +90,8 @@ struct ObservedLink {
   std::uint64_t id = 0;
   ObservedSide client;
   ObservedSide server;
-  std::array<ObservedRing, ring::kLaneCount> requests;
-  std::array<ObservedRing, ring::kLaneCount> replies;
+  std::array<ObservedRing, ring::kLaneCount> requests;  // written by the client; answers to its server are there too
+  std::array<ObservedRing, ring::kLaneCount> replies;   // written by the server, with its own requests
 };
 
 struct ObservedHalt {
