@@ -41,6 +41,8 @@ class Reply {
   // Ends the call with an error instead.
   void refuse(Code code, std::string_view text) noexcept { raw_.refuse(code, Why::none, text); }
 
+  // Does nobody wait for the answer any more: cancelled, past its deadline, or without a link?
+  [[nodiscard]] bool cancelled() const noexcept { return raw_.cancelled(); }
   // Until the caller's deadline; zero when it has passed.
   [[nodiscard]] Nanoseconds left() const noexcept { return raw_.left(); }
   // How long the request lay in the ring before its handler started.
