@@ -21,7 +21,7 @@ Task send_numbers(StreamEnd out, RawReply reply, int count, int* waited) {
 
 // Reads all; ends the call when it goes before.
 struct Cancelled {
-  StreamEnd stream;
+  StreamEnd& stream;
   ~Cancelled() { stream.cancel(); }
 };
 Task read_all(StreamEnd in, std::vector<std::string>* items, bool* ended) {
