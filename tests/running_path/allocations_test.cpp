@@ -1,4 +1,4 @@
-// No call allocates, on either side, waiting or with a callback: every way into the heap is counted.
+// No call allocates, on either side, waiting, with a callback or awaited: every way into the heap is counted.
 #include <gtest/gtest.h>
 
 #include <cstdlib>
@@ -32,9 +32,9 @@ namespace {
 constexpr std::uint64_t kWarmup = 100'000;
 constexpr std::uint64_t kCalls = TAUT_CALLS;
 
-TEST(TAUT_SUITE, no_call_allocates_on_either_side) {
-  const taut::testing::ServiceFolder folder;
-  Shared& shared = shared_memory();
+// A server in a process of its own, whose allocations are counted.
+template <class Desk>
+pid_t serve_counted(Shared& shared) {
   const pid_t server = fork();
   if (server == 0) {
     prctl(PR_SET_PDEATHSIG, SIGKILL);
@@ -49,6 +49,13 @@ TEST(TAUT_SUITE, no_call_allocates_on_either_side) {
   }
   while (!shared.ready.load(std::memory_order_acquire)) {
   }
+  return server;
+}
+
+TEST(TAUT_SUITE, no_call_allocates_on_either_side) {
+  const taut::testing::ServiceFolder folder;
+  Shared& shared = shared_memory();
+  const pid_t server = serve_counted<Desk>(shared);
   auto link = taut::connect("shm://allocations");
   ASSERT_TRUE(link) << link.error();
   desk::Orders::Client orders{*link};
@@ -82,6 +89,74 @@ TEST(TAUT_SUITE, no_call_allocates_on_either_side) {
   EXPECT_EQ(shared.allocations.load() - there, 0u) << "by the server";
   EXPECT_EQ(wrong, 0u);
   g_allocations = nullptr;
+  kill(server, SIGKILL);
+  waitpid(server, nullptr, 0);
+}
+
+// Each of its answers comes from a task.
+struct TaskDesk final : desk::Orders::Service {
+  void Place(const desk::Order& order, taut::Reply<desk::Ack> reply) override {
+    answer(frames, taut::keep(order), std::move(reply));
+  }
+  taut::Task answer(taut::FramePool&, taut::Message<desk::Order> order, taut::Reply<desk::Ack> reply) {
+    reply.send({.id = order->id(), .desk_id = order->id() + order->quantity(), .open = order->quantity()});
+    co_return;
+  }
+  taut::FramePool frames{{.frame_bytes = 4096, .frames = 64}};
+};
+
+// Orders until so many are done: 64 at once, half of them awaited one behind the other, half by a task each.
+struct AwaitedOrders {
+  desk::Orders::Client orders;
+  taut::Link& link;
+  taut::FramePool frames{{.frame_bytes = 4096, .frames = 64}};
+  std::uint64_t sent = 0, done = 0, wrong = 0, calls = 0, in_tasks = 0;
+
+  taut::Task await_some(taut::FramePool&) {
+    while (sent < calls) {
+      const auto ack = co_await orders.Place({.id = ++sent, .quantity = 5});
+      count(ack);
+    }
+  }
+  taut::Task await_one(taut::FramePool&) {
+    ++in_tasks;
+    const auto ack = co_await orders.Place({.id = ++sent, .quantity = 5});
+    count(ack);
+    --in_tasks;
+  }
+  void count(const taut::Answer<desk::Ack>& ack) {
+    ++done;
+    if (!ack || ack->open() != 5) ++wrong;
+  }
+  void run(std::uint64_t upto) {
+    sent = done = 0;
+    calls = upto;
+    for (int i = 0; i != 32; ++i) await_some(frames);
+    while (done < calls) {
+      while (sent < calls && in_tasks < 32) await_one(frames);
+      link.poll();
+    }
+  }
+};
+
+TEST(TAUT_SUITE, no_awaited_call_allocates_on_either_side) {
+  const taut::testing::ServiceFolder folder;
+  Shared& shared = shared_memory();
+  const pid_t server = serve_counted<TaskDesk>(shared);
+  auto link = taut::connect("shm://allocations");
+  ASSERT_TRUE(link) << link.error();
+  AwaitedOrders awaited{desk::Orders::Client(*link), *link};
+  std::atomic<std::uint64_t> mine{0};
+  g_allocations = &mine;
+  awaited.run(kWarmup);
+  const std::uint64_t here = mine.load(), there = shared.allocations.load();
+  awaited.run(kCalls);
+  EXPECT_EQ(mine.load() - here, 0u) << "by the client";
+  EXPECT_EQ(shared.allocations.load() - there, 0u) << "by the server";
+  g_allocations = nullptr;
+  EXPECT_EQ(awaited.wrong, 0u);
+  EXPECT_EQ(awaited.frames.counters().too_large + awaited.frames.counters().none_free, 0u);
+  EXPECT_EQ(awaited.frames.counters().in_use, 0u);
   kill(server, SIGKILL);
   waitpid(server, nullptr, 0);
 }

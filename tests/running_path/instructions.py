@@ -16,28 +16,36 @@ FEW, MANY = 1000, 11000
 TOLERANCE = 1.03
 
 
-def instructions(program, calls):
+def instructions(*command):
     run = subprocess.run(
-        ["valgrind", "--tool=callgrind", "--callgrind-out-file=/dev/null", program, str(calls)],
-        capture_output=True, text=True)
+        ["valgrind", "--tool=callgrind", "--callgrind-out-file=/dev/null", *command], capture_output=True, text=True)
     found = re.search(r"Collected : (\d+)", run.stderr)
     if run.returncode != 0 or not found:
-        sys.exit(f"{program} {calls} failed under callgrind:\n{run.stderr[-2000:]}")
+        sys.exit(f"{' '.join(command)} failed under callgrind:\n{run.stderr[-2000:]}")
     return int(found.group(1))
+
+
+def per_call(*command):
+    return (instructions(*command, str(MANY)) - instructions(*command, str(FEW))) / (MANY - FEW)
+
+
+def need_valgrind():
+    if shutil.which("valgrind") is None:
+        print("valgrind is not installed")
+        sys.exit(77)
 
 
 def main():
     program, baseline = sys.argv[1], pathlib.Path(sys.argv[2])
-    if shutil.which("valgrind") is None:
-        print("valgrind is not installed")
-        sys.exit(77)
-    per_call = (instructions(program, MANY) - instructions(program, FEW)) / (MANY - FEW)
+    need_valgrind()
+    cost = per_call(program)
     if "--record" in sys.argv:
-        baseline.write_text(f"{per_call:.0f}\n")
+        baseline.write_text(f"{cost:.0f}\n")
     recorded = int(baseline.read_text())
-    print(f"{per_call:.1f} instructions a call; {recorded} are recorded in {baseline.name}")
-    if per_call > recorded * TOLERANCE:
+    print(f"{cost:.1f} instructions a call; {recorded} are recorded in {baseline.name}")
+    if cost > recorded * TOLERANCE:
         sys.exit("more than 3% above the record: find out why, or record the new figure with --record and say why")
 
 
-main()
+if __name__ == "__main__":
+    main()

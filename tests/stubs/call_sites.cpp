@@ -23,6 +23,31 @@ struct Desk final : desk::Orders::Service {
   std::vector<taut::Message<desk::Order>> kept;
 };
 
+// Handlers that wait.
+struct Router final : desk::Orders::Service {
+  explicit Router(taut::Link& link) : next(link) {}
+  void Place(const desk::Order& order, taut::Reply<desk::Ack> reply) override {
+    route(taut::keep(order), std::move(reply));
+    tasks.hold(pooled(frames, taut::keep(order)));
+  }
+  taut::Task route(taut::Message<desk::Order> order, taut::Reply<desk::Ack> reply) {
+    auto ack = co_await next.Place({.id = order->id()}, {.timeout = reply.left()});
+    if (ack) {
+      reply.send({.id = ack->id()});
+    } else {
+      reply.refuse(ack.status().code(), "upstream");
+    }
+  }
+  taut::TaskOf<std::uint64_t> ask(std::uint64_t id) { co_return (co_await next.Place({.id = id}))->desk_id(); }
+  taut::Task pooled(taut::FramePool&, taut::Message<desk::Order> order) {
+    taut::Started call{next.Cancel({.id = order->id()})};
+    if (co_await ask(1) != 0) (void)co_await call;
+  }
+  desk::Orders::Client next;
+  taut::FramePool frames;
+  taut::Tasks tasks;
+};
+
 struct Kitchen final : everything::Kitchen::Service {
   void Log(const everything::Leaf& leaf) override { std::puts(leaf.text() != nullptr ? leaf.text()->c_str() : ""); }
 };

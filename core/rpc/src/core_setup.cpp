@@ -4,6 +4,12 @@
 #include "core.h"
 
 namespace taut::rpc {
+namespace {
+
+// Whose log takes what is thrown where no link is at hand: see log_thrown().
+thread_local std::weak_ptr<Turn> turn_of_thread;
+
+}  // namespace
 
 Core::Core(std::vector<std::unique_ptr<Transport>> transports, DispatcherOptions options)
     : transports_(std::move(transports)),
@@ -54,6 +60,7 @@ bool Core::on_owner() noexcept {
 void Core::adopt_thread() noexcept {
   turn_->owner = this_thread();
   turn_->owner_name = describe_this_thread();
+  turn_of_thread = turn_;
 }
 
 std::string Core::wrong_thread_text() const {
@@ -77,6 +84,11 @@ void Turn::log_thrown(const std::string& whose) const noexcept {
   } catch (...) {
   }
   log(Severity::error, text);
+}
+
+void log_thrown(const char* by_whom) noexcept {
+  if (const auto turn = turn_of_thread.lock()) return turn->log_thrown(by_whom);
+  Turn(Clock::system()).log_thrown(by_whom);
 }
 
 Result<void> Core::be_ready() {

@@ -279,6 +279,10 @@ inline Status wait_call(CallClaim&& claim, std::uint32_t payload_bytes, Wait wai
   return wait_room(claim.link(), claim.method(), claim.take(), payload_bytes, wait.timeout, buffer);
 }
 
+// Logs the exception that is being handled, which nobody else will: to the dispatcher that this thread owns, of several
+// the one it took over last, else to stderr.
+void log_thrown(const char* by_whom) noexcept;
+
 }  // namespace rpc
 
 // One connection to a service, which makes itself anew when the server comes back. Movable; calls go through

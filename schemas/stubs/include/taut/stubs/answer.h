@@ -6,9 +6,11 @@
 //
 // Threads  a value.
 // Memory   what a wait returns owns its bytes: up to 240 inside, more on the heap. What a callback gets is a view that
-//          costs nothing and lives until the callback returns; taut::keep(*answer) outlives it.
+//          costs nothing and lives until the callback returns; taut::keep(*answer) outlives it. What co_await returns
+//          owns its bytes too.
 #pragma once
 
+#include <cstring>
 #include <memory>
 #include <utility>
 
@@ -40,6 +42,16 @@ class [[nodiscard]] Answer {
   explicit Answer(const rpc::RawAnswer& raw) noexcept : status_(&raw.status) {
     if (!raw.status.ok()) return;
     accept(raw.payload);
+  }
+  // With bytes of its own, for a coroutine: it goes on after the callback has returned.
+  struct Owning {};
+  Answer(const rpc::RawAnswer& raw, Owning) : Answer() {
+    if (!raw.status.ok()) [[unlikely]] {
+      own_status_ = raw.status;
+      return;
+    }
+    if (!raw.payload.empty()) std::memcpy(buffer_.resize(raw.payload.size()), raw.payload.data(), raw.payload.size());
+    accept(buffer_.bytes());
   }
   Answer(Answer&& other) noexcept : status_(&own_status_), owns_(other.owns_), own_status_(*other.status_) {
     TAUT_ASSERT(other.owns_);  // a view stays where it is: keep() what you need of it

@@ -17,6 +17,13 @@
 
 namespace taut {
 
+namespace stubs {
+template <class T>
+class AwaitedCall;
+}
+template <class T>
+class Started;
+
 // A call on its way. `then` says what happens when it ends; without it the answer is ignored.
 template <class T>
 class [[nodiscard]] Call {
@@ -35,8 +42,11 @@ class [[nodiscard]] Call {
     });
     return pending_.ref();
   }
+  // In a coroutine: goes on when the call has ended, with an Answer<T> that owns its bytes (await.h).
+  [[nodiscard]] stubs::AwaitedCall<T> operator co_await() && noexcept;
 
  private:
+  friend class Started<T>;
   rpc::PendingCall pending_;
 };
 

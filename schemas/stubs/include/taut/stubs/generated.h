@@ -4,6 +4,8 @@
 #include <optional>
 
 #include "taut/stubs/answer.h"
+#include "taut/stubs/await.h"
+#include "taut/stubs/await_stream.h"
 #include "taut/stubs/client.h"
 #include "taut/stubs/items.h"
 #include "taut/stubs/message.h"
@@ -13,4 +15,5 @@
 #include "taut/stubs/served_stream.h"
 #include "taut/stubs/setters.h"
 #include "taut/stubs/stream.h"
+#include "taut/stubs/task.h"
 #include "taut/stubs/text.h"
