@@ -4,6 +4,7 @@
 #include <optional>
 
 #include "taut/stubs/answer.h"
+#include "taut/stubs/batch.h"
 #include "taut/stubs/client.h"
 #include "taut/stubs/items.h"
 #include "taut/stubs/message.h"
