@@ -2,6 +2,7 @@
 """Counts the instructions of one call over loopback, exactly, and fails when there are 3% more than recorded.
 
     instructions.py PROGRAM BASELINE [--record]
+    instructions.py PROGRAM --no-more-than OTHER   compares two programs of one build instead
 
 Two runs under callgrind differ only in their number of calls, so the difference is what the calls cost. The figure
 belongs to one compiler in one build type; another compiler's is not compared.
@@ -26,12 +27,21 @@ def instructions(program, calls):
     return int(found.group(1))
 
 
+def of_a_call(program):
+    return (instructions(program, MANY) - instructions(program, FEW)) / (MANY - FEW)
+
+
 def main():
-    program, baseline = sys.argv[1], pathlib.Path(sys.argv[2])
     if shutil.which("valgrind") is None:
         print("valgrind is not installed")
         sys.exit(77)
-    per_call = (instructions(program, MANY) - instructions(program, FEW)) / (MANY - FEW)
+    program = sys.argv[1]
+    per_call = of_a_call(program)
+    if sys.argv[2] == "--no-more-than":
+        other = of_a_call(sys.argv[3])
+        print(f"{per_call:.1f} instructions a call; {other:.1f} of {pathlib.Path(sys.argv[3]).name}")
+        sys.exit("more than the other's" if per_call > other else 0)
+    baseline = pathlib.Path(sys.argv[2])
     if "--record" in sys.argv:
         baseline.write_text(f"{per_call:.0f}\n")
     recorded = int(baseline.read_text())
