@@ -314,6 +314,151 @@ TEST(RawKindsTest, AMethodThatIsOfAnotherKindThereIsNotCalled) {
   EXPECT_ENDED(refused, Code::failed_precondition, Ran::no, Why::schema_mismatch);
 }
 
+// Passes everything on.
+class Gateway final : public raw::Service {
+ public:
+  explicit Gateway(raw::Client to) : Service(std::string(to.service()), to.methods()), to_(to) {}
+  void call(std::uint16_t method, raw::Bytes request, raw::Reply reply) override {
+    raw::forward(to_, method, request, std::move(reply));
+  }
+  void told(std::uint16_t method, raw::Bytes message) override { EXPECT_EQ(to_.tell(method, message), Sent::ok); }
+  void opened(std::uint16_t method, raw::Bytes request, StreamEnd stream, raw::Reply reply) override {
+    raw::forward_stream(to_, method, request, std::move(stream), std::move(reply));
+  }
+
+ private:
+  raw::Client to_;
+};
+
+// A client, a gateway, and a pair's server behind it.
+struct RawGatewayTest : ::testing::Test {
+  RawGatewayTest() {
+    listener.emplace(*middle.serve("loopback://gateway", gateway));
+    outer.emplace(*caller.connect("loopback://gateway"));
+    settle();
+    client.emplace(*outer, "test.Bytes");
+  }
+  DispatcherOptions options() {
+    DispatcherOptions options;
+    options.log = pair.log.callback();
+    options.clock = Clock::manual(&pair.ticks);
+    return options;
+  }
+  void settle() {
+    for (int i = 0; i != 30; ++i) caller.poll(), middle.poll(), pair.server().poll();
+  }
+  // The server keeps what it is given.
+  void keep(Method method) {
+    pair.service.instead[method] = [this](ServedCall& call) {
+      call.taken();
+      stream = call.stream({});
+      stream.each([this](std::span<const std::byte> item) { came.emplace_back(as_text(item)); });
+      stream.on_close([this](bool all) { closed = all; });
+      reply = call.reply();
+    };
+  }
+  StreamCall open(Method method, const StreamOptions& how = {}) {
+    StreamCall made = client->open(id_of(method), as_bytes("open"), how);
+    made.call.then([this](const RawAnswer& answer) {
+      ++end.ends;
+      end.status = answer.status;
+      end.payload = as_text(answer.payload);
+    });
+    return made;
+  }
+
+  std::vector<std::string> came, items;
+  std::optional<bool> closed;
+  StreamEnd stream;
+  RawReply reply;
+  Outcome end;
+  Pair pair;
+  Dispatcher middle{transports(pair.network.transport()), options()};
+  Dispatcher caller{transports(pair.network.transport()), options()};
+  Link inner = *middle.connect(pair.url);
+  bool up = (settle(), true);
+  Gateway gateway{raw::Client{inner, "test.Bytes"}};
+  std::optional<Listener> listener;
+  std::optional<Link> outer;
+  std::optional<raw::Client> client;
+};
+
+TEST_F(RawGatewayTest, OneWayMessagesPass) {
+  std::string told;
+  pair.service.on[kTell] = [&](std::string_view message, RawReply) { told = message; };
+  EXPECT_EQ(client->tell(id_of(kTell), as_bytes("hello")), Sent::ok);
+  settle();
+  EXPECT_EQ(told, "hello");
+}
+
+TEST_F(RawGatewayTest, AServersItemsPassInOrderAsFastAsTheCallerTakesThem) {
+  keep(kDown);
+  StreamCall down = open(kDown, {.credit = 8, .credit_bytes = 8 * 64});
+  ASSERT_TRUE(down.stream.pull());
+  settle();
+  ASSERT_TRUE(stream);
+  int sent = 0;
+  Sent last = Sent::ok;
+  const auto fill = [&] {
+    while (sent < 1000 && (last = send_item(stream, std::to_string(sent))) == Sent::ok) ++sent;
+    settle();
+  };
+  for (int before = -1; sent != before;) {
+    before = sent;
+    fill();
+  }
+  EXPECT_EQ(last, Sent::no_credit) << "nobody takes items";
+  EXPECT_LT(sent, 1000);
+  for (int stalled = 0; items.size() < 1000;) {
+    const std::size_t before = items.size();
+    while (const auto item = down.stream.next()) items.emplace_back(as_text(*item));
+    fill();
+    if (sent == 1000 && reply) answer(reply, "all");  // while the last ones still wait for credit
+    stalled = items.size() == before ? stalled + 1 : 0;
+    ASSERT_LT(stalled, 10) << "nothing moves";
+  }
+  settle();
+  for (int i = 0; i != 1000; ++i) ASSERT_EQ(items[static_cast<std::size_t>(i)], std::to_string(i));
+  EXPECT_ANSWERED(end, "all");
+}
+
+TEST_F(RawGatewayTest, ACallersItemsPassAndItsCloseBehindThem) {
+  keep(kUp);
+  StreamCall up_stream = open(kUp);
+  for (int i = 0; i != 20; ++i) EXPECT_EQ(send_item(up_stream.stream, std::to_string(i)), Sent::ok);
+  EXPECT_EQ(up_stream.stream.close(), Sent::ok);
+  settle();
+  ASSERT_EQ(came.size(), 20u);
+  EXPECT_EQ(came.back(), "19");
+  EXPECT_EQ(closed, true);
+  answer(reply, "sum");
+  settle();
+  EXPECT_ANSWERED(end, "sum");
+}
+
+TEST_F(RawGatewayTest, ACallerThatCancelsItsStreamCancelsItThereToo) {
+  keep(kTalk);
+  StreamCall talk = open(kTalk);
+  settle();
+  ASSERT_TRUE(reply);
+  EXPECT_FALSE(reply.cancelled());
+  talk.stream.cancel();
+  settle();
+  EXPECT_TRUE(reply.cancelled());
+  EXPECT_EQ(end.status.code(), Code::cancelled);
+}
+
+TEST_F(RawGatewayTest, ARefusedStreamEndsWithItsReason) {
+  pair.service.instead[kTalk] = [](ServedCall& call) {
+    call.taken();
+    call.reply().refuse(Code::permission_denied, Why::none, "not you");
+  };
+  StreamCall talk = open(kTalk);
+  settle();
+  EXPECT_EQ(end.status.code(), Code::permission_denied);
+  EXPECT_EQ(end.status.text(), "not you");
+}
+
 TEST(RawReplyTest, AStatusIsHandedOnAsItIs) {
   Pair pair;
   for (const Ran ran : {Ran::no, Ran::maybe, Ran::yes}) {

@@ -52,6 +52,11 @@ std::vector<raw::Method> RawBinding::methods() const {
   return present;
 }
 
+CallKind RawBinding::kind(std::uint16_t id) const noexcept {
+  const auto row = std::find_if(rows_.begin(), rows_.end(), [id](const Row& each) { return each.method.id == id; });
+  return row != rows_.end() ? row->method.kind : CallKind::unary;
+}
+
 [[gnu::cold, gnu::noinline]] const BoundMethod& RawBinding::missing(std::uint16_t id) const noexcept {
   asked_id_ = id;
   return missing_;

@@ -106,6 +106,8 @@ class Client {
   // What the server has at present, for a Service that stands for it.
   [[nodiscard]] std::vector<Method> methods() const { return methods_->methods(); }
   [[nodiscard]] std::uint64_t fingerprint() const noexcept { return methods_->fingerprint(); }
+  // Of a method that it knows; else unary.
+  [[nodiscard]] rpc::CallKind kind(std::uint16_t method) const noexcept { return methods_->kind(method); }
 
  private:
   static std::uint32_t size_of(Bytes bytes) noexcept {
@@ -165,5 +167,10 @@ void pass_on(Reply reply, const rpc::RawAnswer& answer) noexcept;
 // Makes the call somewhere else and hands its answer on: bytes copied once each way, with the time that is left to the
 // caller. A caller that cancels cancels there too; listening for that allocates a few bytes a call.
 void forward(Client& to, std::uint16_t method, Bytes request, Reply reply) noexcept;
+
+// The same for a call that streams, out of opened(): items are copied once into a buffer of the credit in `options` and
+// once out of it, and wait there as long as their receiver has no credit. Allocates its state and those buffers.
+void forward_stream(Client& to, std::uint16_t method, Bytes request, rpc::StreamEnd from, Reply reply,
+                    StreamOptions options = {});
 
 }  // namespace taut::raw

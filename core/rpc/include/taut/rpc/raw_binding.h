@@ -55,6 +55,7 @@ class RawBinding {
   [[nodiscard]] const std::string& service() const noexcept { return service_; }
   // Of the service at the server; 0 before the link was up.
   [[nodiscard]] std::uint64_t fingerprint() const noexcept { return fingerprint_; }
+  [[nodiscard]] CallKind kind(std::uint16_t id) const noexcept;
   // Those that the server has at present.
   [[nodiscard]] std::vector<raw::Method> methods() const;
 
