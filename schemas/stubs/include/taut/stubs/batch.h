@@ -78,8 +78,8 @@ class Batch {
   Batch(const Batch&) = delete;
   Batch& operator=(const Batch&) = delete;
 
-  // Copies the request and takes the reply. False: there was no room, or run() is under way, and the call ends with
-  // `resource_exhausted`, ran: no.
+  // Copies the request and takes the reply, which is empty for one-way messages. False: there was no room, or run() is
+  // under way, and the call ends with `resource_exhausted`, ran: no.
   bool add(const Request& request, Reply<T> reply) {
     const auto* const at = reinterpret_cast<const std::byte*>(&request);
     const std::size_t bytes = (stubs::copied_bytes(at, Schema<Request>::shape()) + 15) / 16 * 16;
@@ -139,6 +139,7 @@ class Batch {
   }
   void refuse_expired() noexcept {
     const auto expired = [&](Entry& entry) {
+      if (!entry.reply) return false;  // one-way, or the reply went elsewhere
       const bool late = entry.reply.left() == Nanoseconds{0};
       if (!late && !entry.reply.cancelled()) return false;
       ++counters_.expired;
