@@ -1,13 +1,14 @@
 // The world and its service: inputs are collected between two ticks, and applied, in the order in which they came, by
-// the tick that answers them.
+// the tick that answers them. One whose caller's time is over by then is not applied, and may be sent again.
 //
-// W1  a player's inputs are applied in order, each once: the service takes only the one behind the last
+// W1  a player's inputs are applied in order, each once: the service takes only the one behind the last that was
 // W2  at most one input of a player waits for the tick
 #pragma once
 
 #include <algorithm>
 #include <cstdint>
 #include <cstdlib>
+#include <span>
 #include <unordered_map>
 #include <utility>
 #include <vector>
@@ -33,19 +34,20 @@ class World final : public game::Game::Service {
     const auto found = players_.find(input.player());
     if (found == players_.end()) return reply.refuse(taut::Code::not_found, "nobody has this number");
     Player& player = found->second;
-    if (input.seq() != player.taken + 1) return reply.refuse(taut::Code::out_of_range, "not the next input");
+    const bool waits = player.waits_for > tick_;
+    if (input.seq() != player.applied + (waits ? 2 : 1))
+      return reply.refuse(taut::Code::out_of_range, "not the next input");
     if (std::abs(input.dx()) > 1 || std::abs(input.dy()) > 1)
       return reply.refuse(taut::Code::invalid_argument, "one step at most");
-    if (player.taken != player.applied) return reply.refuse(taut::Code::failed_precondition, "wait for the tick");
-    ++player.taken;
-    waiting_.push_back({input.player(), input.dx(), input.dy(), std::move(reply)});
+    if (waits) return reply.refuse(taut::Code::failed_precondition, "wait for the tick");
+    if (waiting_.add(input, std::move(reply))) player.waits_for = tick_ + 1;
   }
 
   void Leave(const game::Leaving& leaving, taut::Reply<game::Left> reply) override {
     const auto found = players_.find(leaving.player());
     if (found == players_.end()) return reply.refuse(taut::Code::not_found, "nobody has this number");
     const Player& player = found->second;
-    if (player.taken != player.applied) return reply.refuse(taut::Code::failed_precondition, "wait for the tick");
+    if (player.waits_for > tick_) return reply.refuse(taut::Code::failed_precondition, "wait for the tick");
     reply.send({.inputs = player.applied, .x = player.x, .y = player.y});
     players_.erase(found);
   }
@@ -58,15 +60,16 @@ class World final : public game::Game::Service {
   // One tick: everybody moves, and then everybody who moved is told what it looks like.
   void step() {
     ++tick_;
-    for (const Waiting& input : waiting_) {
-      const auto player = players_.find(input.player);
-      player->second.x += input.dx;
-      player->second.y += input.dy;
-      ++player->second.applied;
-      ++inputs_;
-    }
-    for (Waiting& input : waiting_) tell(input);
-    waiting_.clear();
+    waiting_.run([this](std::span<Waiting> inputs) {
+      for (const Waiting& input : inputs) {
+        const auto player = players_.find(input->player());
+        player->second.x += input->dx();
+        player->second.y += input->dy();
+        ++player->second.applied;
+        ++inputs_;
+      }
+      for (Waiting& input : inputs) tell(input);
+    });
   }
 
   [[nodiscard]] std::uint64_t tick() const { return tick_; }
@@ -75,27 +78,24 @@ class World final : public game::Game::Service {
  private:
   struct Player {
     std::int32_t x = 0, y = 0;
-    std::uint64_t taken = 0, applied = 0;
+    std::uint64_t applied = 0;
+    std::uint64_t waits_for = 0;  // the tick that applies its last input
   };
-  struct Waiting {
-    std::uint32_t player;
-    std::int8_t dx, dy;
-    taut::Reply<game::View> reply;
-  };
+  using Waiting = taut::BatchEntry<game::Input, game::View>;
 
   void tell(Waiting& input) {
-    const Player& me = players_.find(input.player)->second;
+    const Player& me = players_.find(input->player())->second;
     near_.clear();
     for (const auto& [number, other] : players_) {
       if (near_.size() == kNearMax) break;
-      if (number == input.player || std::abs(other.x - me.x) > kSight || std::abs(other.y - me.y) > kSight) continue;
+      if (number == input->player() || std::abs(other.x - me.x) > kSight || std::abs(other.y - me.y) > kSight) continue;
       near_.emplace_back(number, other.x, other.y);
     }
     input.reply.send({.tick = tick_, .seq = me.applied, .x = me.x, .y = me.y, .near = near_});
   }
 
   std::unordered_map<std::uint32_t, Player> players_;
-  std::vector<Waiting> waiting_;
+  taut::Batch<game::Input, game::View> waiting_{{.requests_max = 1024, .bytes_max = 64 * 1024}};
   std::vector<game::Seen> near_;
   std::uint32_t joined_ = 0;
   std::uint64_t tick_ = 0, inputs_ = 0;

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import time
 import unittest
 
 TAUT, EXAMPLES = sys.argv[1:3]
@@ -105,10 +106,18 @@ class BackEnds(unittest.TestCase):
         world = self.ask("game", "Game/Look")
         self.assertEqual((world["players"], world["joined"], world["inputs"]),
                          (0, programs * players, programs * players * inputs))
+        # Stopped for 12 ticks: they are missed, and not made up for.
+        server.send_signal(signal.SIGSTOP)
+        os.waitid(os.P_PID, server.pid, os.WSTOPPED | os.WNOWAIT)
+        time.sleep(0.2)
+        server.send_signal(signal.SIGCONT)
         server.send_signal(signal.SIGTERM)
         result = self.result(server)
         self.assertEqual(result["inputs"], programs * players * inputs)
         self.assertGreaterEqual(result["ticks"], inputs, "one input of a player a tick")
+        self.assertTrue(1 <= result["late"] <= result["ticks"], result)
+        self.assertGreaterEqual(result["skipped"], 11)
+        self.assertGreaterEqual(result["worst_us"], 180_000)
         self.assertEqual(os.listdir(self.directory), [])
 
 

@@ -5,6 +5,7 @@
 
 #include "shared.h"
 #include "support/service_folder.h"
+#include "taut/raw.h"
 #include "taut/taut.h"
 
 namespace {
@@ -31,6 +32,7 @@ namespace {
 
 constexpr std::uint64_t kWarmup = 100'000;
 constexpr std::uint64_t kCalls = TAUT_CALLS;
+constexpr std::uint16_t kPlace = 1;  // its id in orders.fbs
 
 // A server in a process of its own, whose allocations are counted.
 template <class Desk>
@@ -86,6 +88,14 @@ TEST(TAUT_SUITE, no_call_allocates_on_either_side) {
   here = mine.load(), there = shared.allocations.load();
   stream(kCalls);
   EXPECT_EQ(mine.load() - here, 0u) << "by the client, with callbacks";
+  EXPECT_EQ(shared.allocations.load() - there, 0u) << "by the server";
+  EXPECT_EQ(wrong, 0u);
+
+  taut::raw::Client untyped{*link, "desk.Orders"};
+  const taut::Message<desk::Order> order({.id = 7, .quantity = 5, .party = {}});
+  here = mine.load(), there = shared.allocations.load();
+  for (std::uint64_t i = 0; i != kCalls / 10; ++i) wrong += untyped.wait(kPlace, order.bytes()) ? 0 : 1;
+  EXPECT_EQ(mine.load() - here, 0u) << "by an untyped client";
   EXPECT_EQ(shared.allocations.load() - there, 0u) << "by the server";
   EXPECT_EQ(wrong, 0u);
   g_allocations = nullptr;
@@ -159,6 +169,22 @@ TEST(TAUT_SUITE, no_awaited_call_allocates_on_either_side) {
   EXPECT_EQ(awaited.frames.counters().in_use, 0u);
   kill(server, SIGKILL);
   waitpid(server, nullptr, 0);
+}
+
+TEST(TAUT_SUITE, a_batch_allocates_when_it_is_made_and_never_again) {
+  taut::Batch<desk::Order, desk::Ack> batch({.requests_max = 64});
+  const taut::Message<desk::Order> order({.id = 7, .quantity = 5, .party = {}});
+  std::atomic<std::uint64_t> mine{0};
+  std::uint64_t handed_over = 0;
+  g_allocations = &mine;
+  for (int i = 0; i != 1000; ++i) {
+    for (int k = 0; k != 80; ++k) (void)batch.add(*order, {});
+    batch.run([&](auto entries) { handed_over += entries.size(); });
+  }
+  g_allocations = nullptr;
+  EXPECT_EQ(mine.load(), 0u);
+  EXPECT_EQ(handed_over, 64'000u);
+  EXPECT_EQ(batch.counters().refused, 16'000u);
 }
 
 }  // namespace

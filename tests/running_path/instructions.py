@@ -2,6 +2,7 @@
 """Counts the instructions of one call over loopback, exactly, and fails when there are 3% more than recorded.
 
     instructions.py PROGRAM BASELINE [--record]
+    instructions.py PROGRAM --no-more-than OTHER   compares two programs of one build instead
 
 Two runs under callgrind differ only in their number of calls, so the difference is what the calls cost. The figure
 belongs to one compiler in one build type; another compiler's is not compared.
@@ -36,9 +37,14 @@ def need_valgrind():
 
 
 def main():
-    program, baseline = sys.argv[1], pathlib.Path(sys.argv[2])
     need_valgrind()
+    program = sys.argv[1]
     cost = per_call(program)
+    if sys.argv[2] == "--no-more-than":
+        other = per_call(sys.argv[3])
+        print(f"{cost:.1f} instructions a call; {other:.1f} of {pathlib.Path(sys.argv[3]).name}")
+        sys.exit("more than the other's" if cost > other else 0)
+    baseline = pathlib.Path(sys.argv[2])
     if "--record" in sys.argv:
         baseline.write_text(f"{cost:.0f}\n")
     recorded = int(baseline.read_text())

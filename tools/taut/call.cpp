@@ -10,7 +10,7 @@
 #include "methods.h"
 #include "say.h"
 #include "schema.h"
-#include "taut/rpc/service.h"
+#include "taut/raw.h"
 #include "taut/rpc/transport.h"
 #include "taut/rpc/url.h"
 #include "taut/shm/describe.h"
@@ -34,18 +34,15 @@ std::optional<std::string> read_data(const std::string& data, int& exit) {
   return std::string(std::istreambuf_iterator<char>(file), {});
 }
 
-// The call itself: bytes there and back, through the part of the API that generated clients stand on.
-int exchange(const CallOptions& options, const rpc::ServiceDescription& service, std::span<const std::byte> request,
+// The call itself: bytes there and back.
+int exchange(const CallOptions& options, const std::string& service, const raw::Method& method, raw::Bytes request,
              Schema& schema, const SchemaMethod& tables) {
   auto link = connect(options.target);
   if (!link) return report(link.error());
-  rpc::Binding& binding = rpc::bind(link->state(), service);
-  const auto bytes = static_cast<std::uint32_t>(request.size());
-  rpc::CallClaim claim = rpc::claim_call(link->state(), binding, 0, bytes);
-  if (claim) std::memcpy(claim.payload(), request.data(), request.size());
-  rpc::AnswerBuffer buffer;
+  raw::Client client{*link, service, {method}};
   const Wait patience = options.timeout ? wait(*options.timeout) : wait;
-  const Status status = rpc::wait_call(std::move(claim), bytes, patience, buffer);
+  const raw::Answer answer = client.wait(method.id, request, patience);
+  const Status& status = answer.status();
   if (!status) {
     if (options.json) {
       std::cout << "{\"schema\":\"taut.call/1\",\"status\":" << static_cast<int>(status.code())
@@ -54,7 +51,7 @@ int exchange(const CallOptions& options, const rpc::ServiceDescription& service,
     }
     return report(status);
   }
-  const auto text = schema.json(tables.reply, buffer.bytes());
+  const auto text = schema.json(tables.reply, answer.bytes());
   if (!text) return report(text.error());
   if (options.json) {
     std::cout << "{\"schema\":\"taut.call/1\",\"status\":0,\"code\":\"ok\",\"reply\":" << *text << "}\n";
@@ -106,19 +103,8 @@ int call(const CallOptions& options) {
   if (!request)
     return fail(kUsage, "the request is no {}: {}; it was: {}", tables->request, request.error().what(), *json);
 
-  const rpc::MethodDescription method{.name = found->method->name,
-                                      .id = found->method->id,
-                                      .kind = rpc::CallKind::unary,
-                                      .idempotent = false,
-                                      .urgent = tables->urgent,
-                                      .request_bound = 0,
-                                      .reply_bound = 0,
-                                      .timeout_ns = 0,
-                                      .request = tables->request,
-                                      .reply = tables->reply,
-                                      .serve = nullptr};
-  const rpc::ServiceDescription service{entry.name, entry.fingerprint, std::span(&method, 1), {}};
-  return exchange(options, service, *request, *schema, *tables);
+  const raw::Method method{.name = found->method->name, .id = found->method->id, .urgent = tables->urgent};
+  return exchange(options, entry.name, method, *request, *schema, *tables);
 }
 
 }  // namespace taut::tool

@@ -45,6 +45,8 @@ int Core::poll(int budget) noexcept {
     done += poll_cold(budget - done);
   if (!turn.finished.empty()) [[unlikely]]
     done += run_finished();
+  if (turn.first_asked != nullptr) [[unlikely]]
+    run_turn_ends();
   while (LinkEnd* end = turn.first_due) {
     turn.first_due = end->next_due;
     end->end_turn();
@@ -244,7 +246,7 @@ void Core::run(const std::atomic<bool>& over) noexcept {
   while (!over.load(std::memory_order_relaxed) && !stopping.load(std::memory_order_relaxed)) {
     if (poll(Dispatcher::kPollDefault) != 0) {
       idle_since = turn_->now;
-    } else if (!turn_->on_owner() || turn_->calling_user || turn_->waiting || forked()) [[unlikely]] {
+    } else if (!may_turn()) [[unlikely]] {
       break;  // poll() said why it does nothing here; resting would look at what is not this thread's or process's
     } else if (rests && turn_->now > idle_since + spin_ticks_) [[unlikely]] {
       rest(turn_->clock.to_duration(turn_->now - idle_since));
@@ -255,19 +257,15 @@ void Core::run(const std::atomic<bool>& over) noexcept {
   stopping.store(false, std::memory_order_relaxed);  // not at the beginning: a stop() may come before run()
 }
 
-void Core::poll_until(std::chrono::steady_clock::time_point when) noexcept {
-  while (std::chrono::steady_clock::now() < when) poll(Dispatcher::kPollDefault);
-}
-
 void Core::rest(Nanoseconds idle_for) noexcept {
   if (options_.idle == Idle::spin_then_yield || idle_for < kYieldFor || own_control_ == nullptr) {
     sched_yield();
   } else {
-    sleep_until_rung();
+    sleep_until_rung(kSleepMax);
   }
 }
 
-void Core::sleep_until_rung() noexcept {
+void Core::sleep_until_rung(Nanoseconds at_most) noexcept {
   OwnBoard board{board_ ? &board_->state() : nullptr};
   asleep_.store(true, std::memory_order_relaxed);
   // sync(post): pairs with the fence in wake(). It also is the one of announce_sleep() where there is no board yet.
@@ -277,9 +275,9 @@ void Core::sleep_until_rung() noexcept {
                         cold_.any_waiting() || turn_->from_outside.load(std::memory_order_relaxed) != 0 ||
                         !pumped_.empty();
   if (!anything) {
-    Nanoseconds wait = kSleepMax;
+    Nanoseconds wait = std::min(at_most, kSleepMax);
     if (std::any_of(ends_.begin(), ends_.end(), [](const auto& end) { return end->waits_for_room(); })) {
-      wait = kSleepBetweenPieces;
+      wait = std::min(wait, kSleepBetweenPieces);
     }
     if (turn_->earliest_deadline != kNever) {
       const Ticks now = turn_->clock.now();

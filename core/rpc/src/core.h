@@ -49,7 +49,8 @@ class Core final : public Inbox, public std::enable_shared_from_this<Core> {
   int poll(int budget) noexcept;
   // Until `over`, which a source of the control plane sets, or stop().
   void run(const std::atomic<bool>& over) noexcept;
-  void poll_until(std::chrono::steady_clock::time_point when) noexcept;
+  TickReport poll_until(std::chrono::steady_clock::time_point when) noexcept;  // core_ticks.cpp
+  [[nodiscard]] std::chrono::steady_clock::time_point now() const noexcept;
   void adopt_thread() noexcept;
   bool post(Posted& posted) noexcept;
   void stop() noexcept;
@@ -111,6 +112,10 @@ class Core final : public Inbox, public std::enable_shared_from_this<Core> {
   using Event = std::variant<LinkUp, LinkDown, ConnectFailed, Logged>;
 
   bool may_poll() noexcept;
+  // Would poll() do anything here?
+  [[nodiscard]] bool may_turn() const noexcept {
+    return turn_->on_owner() && !turn_->calling_user && !turn_->waiting && !forked();
+  }
   int poll_links(int budget) noexcept;
   int poll_cold(int budget) noexcept;
   void grow_cold(std::size_t hot_index) noexcept;
@@ -121,7 +126,9 @@ class Core final : public Inbox, public std::enable_shared_from_this<Core> {
   void pump() noexcept;
   void expire_calls() noexcept;
   void rest(Nanoseconds idle_for) noexcept;
-  void sleep_until_rung() noexcept;
+  void sleep_until_rung(Nanoseconds at_most) noexcept;
+  void rest_until(Ticks when, Ticks idle_for) noexcept;
+  void run_turn_ends() noexcept;
 
   Transport* transport_of(const Url& url) const noexcept;
   Result<void> be_ready();  // board and fork guard, with the first listener or link

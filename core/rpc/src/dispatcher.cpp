@@ -108,7 +108,10 @@ Result<Listener> Dispatcher::share_all(const Listener& listener, std::span<Servi
 }
 Result<Link> Dispatcher::connect(std::string_view url, LinkOptions options) { return core_->connect(url, options); }
 int Dispatcher::poll(int units) noexcept { return core_->poll(units); }
-void Dispatcher::poll_until(std::chrono::steady_clock::time_point when) noexcept { core_->poll_until(when); }
+TickReport Dispatcher::poll_until(std::chrono::steady_clock::time_point when) noexcept {
+  return core_->poll_until(when);
+}
+std::chrono::steady_clock::time_point Dispatcher::now() const noexcept { return core_->now(); }
 void Dispatcher::stop() noexcept { core_->stop(); }
 bool Dispatcher::post_function(Posted& posted) noexcept { return core_->post(posted); }
 void Dispatcher::adopt_thread() noexcept { core_->adopt_thread(); }

@@ -83,7 +83,7 @@ void LinkEnd::serve(LaneEnd& lane, Record record, const std::byte* header_bytes,
   lane.taken->method.store(method_index, std::memory_order_relaxed);
   lane.taken->since.store(turn.now, std::memory_order_relaxed);
 
-  ServedCall call(payload, RawReply(request), request.ran, *lane.taken, end);
+  ServedCall call(*method.description, payload, RawReply(request), request.ran, *lane.taken, end);
   turn.calling_user = true;
   try {
     method.serve(*method.service, call);
@@ -108,7 +108,7 @@ void LinkEnd::serve(LaneEnd& lane, Record record, const std::byte* header_bytes,
   lane.taken->method.store(method_index, std::memory_order_relaxed);
   lane.taken->since.store(turn_->now, std::memory_order_relaxed);
   oneway_ran_ = false;
-  ServedCall call(payload, RawReply(), oneway_ran_, *lane.taken, record.end);
+  ServedCall call(*method.description, payload, RawReply(), oneway_ran_, *lane.taken, record.end);
   turn_->calling_user = true;
   try {
     method.serve(*method.service, call);

@@ -88,24 +88,34 @@ void LinkState::fill(Binding& binding) const {
   for (std::size_t i = 0; i < binding.methods.size(); ++i) {
     const MethodDescription& method = binding.service.methods[i];
     BoundMethod& bound = binding.methods[i];
-    const bool streams = method.kind != CallKind::unary && method.kind != CallKind::oneway;
-    const Nanoseconds timeout = method.timeout_ns != 0 ? Nanoseconds{method.timeout_ns}
-                                : streams              ? forever
-                                                       : options_.timeout;
-    bound.lane = method.urgent ? ring::Lane::urgent : ring::Lane::normal;
-    bound.timeout = timeout >= kPracticallyForever ? kNever : turn_->clock.to_ticks(timeout);
-    const auto steps = (static_cast<std::uint64_t>(timeout.count()) + ring::kBudgetStepNs - 1) / ring::kBudgetStepNs;
-    bound.budget = timeout >= kPracticallyForever ? ring::kBudgetNone
-                   : steps >= ring::kBudgetLonger ? ring::kBudgetLonger
-                                                  : static_cast<ring::u32>(steps);
-    bound.index = fit ? BoundMethod::kMissing : BoundMethod::kMisfit;
-    for (std::size_t k = 0; fit && peer != nullptr && k < peer->methods.size(); ++k) {
-      if (peer->methods[k].id == method.id) bound.index = static_cast<ring::u16>(peer->first_index + k);
-    }
+    prepare(bound, method);
+    bound.index = fit ? index_of(peer, method.id) : BoundMethod::kMisfit;
   }
 }
 
+// What does not depend on the server.
+void LinkState::prepare(BoundMethod& bound, const MethodDescription& method) const {
+  const bool streams = method.kind != CallKind::unary && method.kind != CallKind::oneway;
+  const Nanoseconds timeout = method.timeout_ns != 0 ? Nanoseconds{method.timeout_ns}
+                              : streams              ? forever
+                                                     : options_.timeout;
+  bound.lane = method.urgent ? ring::Lane::urgent : ring::Lane::normal;
+  bound.timeout = timeout >= kPracticallyForever ? kNever : turn_->clock.to_ticks(timeout);
+  const auto steps = (static_cast<std::uint64_t>(timeout.count()) + ring::kBudgetStepNs - 1) / ring::kBudgetStepNs;
+  bound.budget = timeout >= kPracticallyForever ? ring::kBudgetNone
+                 : steps >= ring::kBudgetLonger ? ring::kBudgetLonger
+                                                : static_cast<ring::u32>(steps);
+}
+
+std::uint16_t LinkState::index_of(const ServiceEntry* service, std::uint16_t id) noexcept {
+  for (std::size_t k = 0; service != nullptr && k < service->methods.size(); ++k) {
+    if (service->methods[k].id == id) return static_cast<std::uint16_t>(service->first_index + k);
+  }
+  return BoundMethod::kMissing;
+}
+
 Status LinkState::no_such_call(Why why, const BoundMethod& method) const noexcept {
+  if (const RawBinding* raw = raw_binding_of(method)) return no_such_raw_call(why, method, *raw);
   const auto holds = [&](const auto& binding) {
     return &method >= binding->methods.data() && &method < binding->methods.data() + binding->methods.size();
   };
@@ -125,6 +135,7 @@ void LinkState::connected(LinkEnd& end) {
   last_error_.reset();
   backoff_ = 0ns;
   for (const auto& binding : bindings_) fill(*binding);
+  for (const auto& binding : raw_bindings_) fill(*binding);
   news_.push_back(true);
 }
 

@@ -305,6 +305,10 @@ StreamCall open_stream(CallClaim&& claim, u32 payload_bytes, const StreamOptions
   return {link, bound, link.claim_oneway(bound, payload_bytes)};
 }
 
+[[gnu::flatten]] CallRoom claim_oneway_room(LinkState& link, const BoundMethod& method, u32 payload_bytes) noexcept {
+  return link.claim_oneway(method, payload_bytes);
+}
+
 [[gnu::flatten]] Sent send_oneway(CallClaim&& claim, u32 payload_bytes) noexcept {
   return claim.link().send_oneway(claim.method(), claim.take(), payload_bytes);
 }

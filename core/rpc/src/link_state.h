@@ -13,6 +13,7 @@
 #include "served_methods.h"
 #include "taut/rpc/call.h"
 #include "taut/rpc/dispatcher.h"
+#include "taut/rpc/raw_binding.h"
 #include "taut/rpc/stream.h"
 
 namespace taut::rpc {
@@ -41,6 +42,7 @@ class LinkState final : public ControlPlane::Source {
   ~LinkState() override;
 
   Binding& bind(const ServiceDescription& service);
+  RawBinding& bind_raw(std::string_view service, std::vector<raw::Method> methods);  // link_raw.cpp
   [[nodiscard]] Result<void> fits(const ServiceDescription& service) const;
   [[nodiscard]] CallRoom claim(const BoundMethod& method, std::uint32_t payload_bytes) noexcept;
   void drop(const BoundMethod& method, const std::byte* payload) noexcept;
@@ -100,6 +102,14 @@ class LinkState final : public ControlPlane::Source {
   void fill(Binding& binding) const;
   // Of an end that is there.
   [[nodiscard]] PeerMethods peer() const noexcept;
+  void prepare(BoundMethod& bound, const MethodDescription& method) const;
+  [[nodiscard]] static std::uint16_t index_of(const ServiceEntry* service, std::uint16_t id) noexcept;
+  // Of untyped clients.
+  void fill(RawBinding& binding) const;
+  [[nodiscard]] std::optional<Error> raw_misfit(const RawBinding& binding, std::vector<MethodDescription> methods,
+                                                const MethodTable& table) const;
+  [[nodiscard]] const RawBinding* raw_binding_of(const BoundMethod& method) const noexcept;
+  [[nodiscard]] Status no_such_raw_call(Why why, const BoundMethod& method, const RawBinding& binding) const noexcept;
   void stop_connecting();
   void attempt_after(Nanoseconds delay);
   Status wait_for(std::uint64_t call, Ticks deadline, AnswerBuffer& buffer) noexcept;
@@ -114,6 +124,7 @@ class LinkState final : public ControlPlane::Source {
   std::unique_ptr<const Offered> offered_;
   std::unique_ptr<Connector> connector_;
   std::vector<std::unique_ptr<Binding>> bindings_;
+  std::vector<std::unique_ptr<RawBinding>> raw_bindings_;
   std::optional<Error> last_error_;
   std::vector<bool> news_;  // up or down, not told yet
   Nanoseconds backoff_{0};

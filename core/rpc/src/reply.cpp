@@ -31,6 +31,15 @@ inline bool RawReply::at_home() const noexcept {
   request.end->send_answer(request, payload_bytes, 0);
 }
 
+void RawReply::answer(std::span<const std::byte> payload) noexcept {
+  constexpr std::size_t kTooBig = ~u32{0};
+  const u32 bytes = static_cast<u32>(std::min(payload.size(), kTooBig));
+  std::byte* const room = claim(bytes);
+  if (room == nullptr) return refuse_too_big(bytes);
+  if (bytes != 0) std::memcpy(room, payload.data(), bytes);
+  send(bytes);
+}
+
 void RawReply::refuse(Code code, Why why, std::string_view text) noexcept {
   if (request_ == nullptr) return;
   if (!at_home()) return drop_elsewhere(true);
@@ -46,6 +55,13 @@ void RawReply::refuse(Code code, Why why, std::string_view text) noexcept {
   }
   // What is refused before taken() did not run.
   request.end->refuse(request, code, request.ran ? Ran::yes : Ran::no, why, text);
+}
+
+void RawReply::refuse(const Status& status) noexcept {
+  if (request_ == nullptr) return;
+  if (!at_home()) return drop_elsewhere(true);
+  OpenRequest& request = *std::exchange(request_, nullptr);
+  request.end->refuse(request, status.code(), status.ran(), status.why(), status.text());
 }
 
 void RawReply::refuse_too_big(u32 payload_bytes) noexcept {

@@ -20,6 +20,7 @@ namespace taut::rpc {
 
 class Core;
 class LinkEnd;
+class TurnEnd;
 struct OpenRequest;
 
 inline constexpr Ticks kNever = ~Ticks{0};
@@ -54,6 +55,10 @@ struct Turn {
   [[nodiscard]] std::uint64_t next_serials() noexcept {
     return std::exchange(last_serials, last_serials + (std::uint64_t{1} << 32));
   }
+
+  // What is to be done at the end of this turn, and what is left of it while it is done: turn_end.h.
+  TurnEnd* first_asked = nullptr;
+  TurnEnd* ending = nullptr;
 
   // Ends that sent something in this turn: their batches and bells are due when it is over.
   LinkEnd* first_due = nullptr;

@@ -13,6 +13,7 @@
 #include "taut/base/result.h"
 #include "taut/base/status.h"
 #include "taut/rpc/dispatcher.h"
+#include "taut/rpc/ticker.h"
 #include "taut/rpc/transport.h"
 
 namespace taut {

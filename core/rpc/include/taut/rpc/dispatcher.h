@@ -52,6 +52,14 @@ struct DispatcherOptions {
   rpc::ControlPlane* control = nullptr;
 };
 
+// What a time of polling went into, up to a tick.
+struct TickReport {
+  int units = 0;              // records, posts and answers, as poll() counts them
+  Nanoseconds idle{0};        // of the time: there was nothing to do
+  Nanoseconds late{0};        // how long after the time that was asked for it ended
+  std::uint64_t skipped = 0;  // due times of a Ticker that had passed altogether
+};
+
 // Blocks the signals for the calling thread as long as it lives, and tells run_until() when one comes.
 class Signals {
  public:
@@ -187,8 +195,12 @@ class Dispatcher {
 
   // At most `units` records, posts and answers; returns how many. Never waits.
   int poll(int units = kPollDefault) noexcept;
-  // Polls until `when`.
-  void poll_until(std::chrono::steady_clock::time_point when) noexcept;
+  // Polls until `when`, one turn at least; with the idle strategy, but a sleep ends 250 us before and is polled away.
+  // The time is looked at after every 16 records, so it is late by as much as their handlers take. Ticks that follow
+  // each other: taut/rpc/ticker.h.
+  TickReport poll_until(std::chrono::steady_clock::time_point when) noexcept;
+  // What `when` is compared with: steady_clock, or the clock of the options where a test moves one.
+  [[nodiscard]] std::chrono::steady_clock::time_point now() const noexcept;
   // Polls until stop(); with the idle strategy. Ends at once, with an error in the log, where poll() may not be called:
   // on another thread, inside a handler or callback, and in a child of fork() that has the links of its parent.
   void run() noexcept;
@@ -209,6 +221,7 @@ class Dispatcher {
   void adopt_thread() noexcept;
 
  private:
+  friend class TurnEnd;
   friend Result<Link> connect_alone(std::unique_ptr<Dispatcher>, std::string_view, const LinkOptions&);
   bool post_function(Posted& posted) noexcept;
   std::shared_ptr<Core> core_;

@@ -25,6 +25,7 @@ class Link;
 namespace taut::rpc {
 
 class LinkEnd;
+struct MethodDescription;
 struct OpenRequest;
 
 // The duty to answer one call, exactly once. Valid after its link and dispatcher are gone: sending is then a counter.
@@ -52,8 +53,12 @@ class RawReply {
   [[nodiscard]] std::byte* claim(std::uint32_t payload_bytes) noexcept;
   // Sends the claimed answer, of at most the claimed bytes. Ends the duty.
   void send(std::uint32_t payload_bytes) noexcept;
+  // Both in one: copies the payload. One that does not fit ends the call with `too_big`.
+  void answer(std::span<const std::byte> payload) noexcept;
   // Answers with an error. Ends the duty. The text is cut to what fits beside a reply header.
   void refuse(Code code, Why why, std::string_view text) noexcept;
+  // The same with how another call ended: its `ran` is said as it is, and not that this handler ran.
+  void refuse(const Status& status) noexcept;
   // The answer did not fit: claim() gave null, or writing ran past the room. Ends the duty.
   void refuse_too_big(std::uint32_t payload_bytes) noexcept;
 
@@ -97,6 +102,9 @@ class ServedCall {
   // The request's payload, 16-aligned. A private copy when it is small or the link checks copies; in place otherwise.
   [[nodiscard]] std::span<const std::byte> payload() const noexcept { return payload_; }
 
+  // Which method is called, for code that serves several.
+  [[nodiscard]] const MethodDescription& method() const noexcept { return *method_; }
+
   // To be called when the check passed, directly before the handler: stores the mark that tells a survivor which calls
   // may have run.
   void taken() noexcept {
@@ -123,10 +131,11 @@ class ServedCall {
 
  private:
   friend class LinkEnd;
-  ServedCall(std::span<const std::byte> payload, RawReply reply, bool& ran, ring::Taken& taken,
-             std::uint64_t end) noexcept
-      : payload_(payload), reply_(std::move(reply)), ran_(&ran), taken_(&taken), end_(end) {}
+  ServedCall(const MethodDescription& method, std::span<const std::byte> payload, RawReply reply, bool& ran,
+             ring::Taken& taken, std::uint64_t end) noexcept
+      : method_(&method), payload_(payload), reply_(std::move(reply)), ran_(&ran), taken_(&taken), end_(end) {}
 
+  const MethodDescription* method_;
   std::span<const std::byte> payload_;
   RawReply reply_;
   bool* ran_;  // of the request's row

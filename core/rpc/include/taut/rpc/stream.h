@@ -152,6 +152,8 @@ struct StreamCall {
 // A one-way message: sent when the answer is `ok`. There is no other answer.
 [[nodiscard]] CallClaim claim_oneway(LinkState& link, const Binding& binding, std::uint32_t method,
                                      std::uint32_t payload_bytes) noexcept;
+[[nodiscard]] CallRoom claim_oneway_room(LinkState& link, const BoundMethod& method,
+                                         std::uint32_t payload_bytes) noexcept;
 Sent send_oneway(CallClaim&& claim, std::uint32_t payload_bytes) noexcept;
 
 }  // namespace rpc

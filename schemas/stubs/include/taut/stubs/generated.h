@@ -6,6 +6,7 @@
 #include "taut/stubs/answer.h"
 #include "taut/stubs/await.h"
 #include "taut/stubs/await_stream.h"
+#include "taut/stubs/batch.h"
 #include "taut/stubs/client.h"
 #include "taut/stubs/items.h"
 #include "taut/stubs/message.h"

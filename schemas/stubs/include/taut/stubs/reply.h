@@ -41,6 +41,8 @@ class Reply {
   }
   // Ends the call with an error instead.
   void refuse(Code code, std::string_view text) noexcept { raw_.refuse(code, Why::none, text); }
+  // With how another call ended, for who passes this one on: its `ran` is said as it is.
+  void refuse(const Status& status) noexcept { raw_.refuse(status); }
 
   // Does nobody wait for the answer any more: cancelled, past its deadline, or without a link? It is still owed, and
   // counts against every limit until it is given.
@@ -55,6 +57,8 @@ class Reply {
   [[nodiscard]] Nanoseconds left() const noexcept { return raw_.left(); }
   // How long the request lay in the ring before its handler started.
   [[nodiscard]] Nanoseconds queued() const noexcept { return raw_.queued(); }
+  // Does nobody wait for the answer any more: cancelled, past its deadline, or without a link?
+  [[nodiscard]] bool cancelled() const noexcept { return raw_.cancelled(); }
 
   // The client that made this call, to be called in turn: chat::Events::Client events{link}, of a link that is kept. As
   // RawReply::caller().
