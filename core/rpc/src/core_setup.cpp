@@ -1,15 +1,30 @@
 // The set-up side of the dispatcher: serving, connecting, and what the control plane reports. May allocate and log.
+#include <sys/random.h>
+
 #include <algorithm>
 
 #include "core.h"
 
 namespace taut::rpc {
+namespace {
+
+// Clients that start together shall not draw alike, whatever their pids are: in containers all of them are 1.
+std::uint64_t fresh_seed() noexcept {
+  std::uint64_t seed = 0;
+  if (getrandom(&seed, sizeof seed, GRND_NONBLOCK) != sizeof seed) {
+    seed = static_cast<std::uint64_t>(std::chrono::steady_clock::now().time_since_epoch().count());
+  }
+  return seed;
+}
+
+}  // namespace
 
 Core::Core(std::vector<std::unique_ptr<Transport>> transports, DispatcherOptions options)
     : transports_(std::move(transports)),
       options_(std::move(options)),
       turn_(std::make_shared<Turn>(options_.clock ? *options_.clock : Clock::system())) {
   if (options_.log) turn_->log = options_.log;
+  if (options_.seed == 0) options_.seed = fresh_seed();
   if (options_.control != nullptr) {
     control_ = options_.control;
   } else if (auto control = ControlPlane::create()) {

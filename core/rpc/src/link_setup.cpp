@@ -10,14 +10,18 @@ namespace {
 
 using namespace std::chrono_literals;
 
-// Attempts follow each other at once, then after 1 ms, doubled up to this.
-constexpr Nanoseconds kBackoffFirst = 1ms;
-constexpr Nanoseconds kBackoffMax = 100ms;
+// Attempts are no part of a call: they keep the real time, as the control plane does.
+Nanoseconds real_now() noexcept { return std::chrono::steady_clock::now().time_since_epoch(); }
 
 }  // namespace
 
 LinkState::LinkState(std::shared_ptr<Core> core, std::uint64_t endpoint, std::string url, LinkOptions options)
-    : core_(std::move(core)), turn_(&core_->turn()), endpoint_(endpoint), url_(std::move(url)), options_(options) {}
+    : core_(std::move(core)),
+      turn_(&core_->turn()),
+      endpoint_(endpoint),
+      url_(std::move(url)),
+      options_(options),
+      attempts_({options.reconnect, options.reconnect_budget, core_->seed() + endpoint}) {}
 
 LinkState::~LinkState() {
   if (connector_ != nullptr) stop_connecting();
@@ -113,7 +117,6 @@ Status LinkState::no_such_call(Why why, const BoundMethod& method) const noexcep
 void LinkState::connected(LinkEnd& end) {
   end_ = &end;
   last_error_.reset();
-  backoff_ = 0ns;
   for (const auto& binding : bindings_) fill(*binding);
   news_.push_back(true);
 }
@@ -121,8 +124,7 @@ void LinkState::connected(LinkEnd& end) {
 void LinkState::disconnected() {
   end_ = nullptr;
   news_.push_back(false);
-  backoff_ = kBackoffFirst;
-  if (connector_ != nullptr) attempt_after(0ns);
+  if (connector_ != nullptr) attempt_after(attempts_.lost(real_now()));
 }
 
 void LinkState::tell_news() {
@@ -144,8 +146,7 @@ void LinkState::tell_news() {
 
 void LinkState::attempt_failed(const Error& error) {
   last_error_ = error;
-  backoff_ = backoff_ == 0ns ? kBackoffFirst : std::min(2 * backoff_, kBackoffMax);
-  attempt_after(backoff_);
+  attempt_after(attempts_.failed(real_now()));
 }
 
 // Records with the bit that lets the peer step over them, each as large as may be.

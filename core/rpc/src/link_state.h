@@ -11,6 +11,7 @@
 #include "link_end.h"
 #include "taut/rpc/call.h"
 #include "taut/rpc/dispatcher.h"
+#include "taut/rpc/reconnect.h"
 #include "taut/rpc/stream.h"
 
 namespace taut::rpc {
@@ -93,7 +94,7 @@ class LinkState final : public ControlPlane::Source {
   std::vector<std::unique_ptr<Binding>> bindings_;
   std::optional<Error> last_error_;
   std::vector<bool> news_;  // up or down, not told yet
-  Nanoseconds backoff_{0};
+  ReconnectSchedule attempts_;
 };
 
 }  // namespace taut::rpc

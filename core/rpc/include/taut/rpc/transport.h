@@ -57,6 +57,10 @@ struct LinkOptions {
   bool schema_exact = false;                              // URL: schema=exact
   Nanoseconds timeout = std::chrono::seconds(1);          // of a call that names none; URL: timeout
   Nanoseconds connect_timeout = std::chrono::seconds(1);  // URL: connect_timeout
+  // A link without a server tries again after pauses that double up to `reconnect`, drawn by lot from half of it on,
+  // and at most so many times a second.
+  Nanoseconds reconnect = std::chrono::milliseconds(100);  // URL: reconnect
+  std::uint32_t reconnect_budget = 20;                     // URL: reconnect_budget
 };
 // Reads the options of `url` over `defaults`; refuses unknown names and impossible values, and a ring that cannot keep
 // its promises: 64 x inflight + 2 x (ring/4) > ring.
