@@ -24,14 +24,22 @@ LinkState::LinkState(std::shared_ptr<Core> core, std::uint64_t endpoint, std::st
       attempts_({options.reconnect, options.reconnect_budget, core_->seed() + endpoint}) {}
 
 LinkState::~LinkState() {
+  tell_users();
   if (connector_ != nullptr) stop_connecting();
   core_->forget(*this);
-  if (!turn_->inside && !turn_->calling_user && !turn_->waiting) core_->control_turn(0ns);
+  if (turn_->inside || turn_->calling_user || turn_->waiting) return;
+  core_->control_turn(0ns);
+  turn_->timers.run_due(0);
 }
 
 void LinkState::core_gone() noexcept {
+  tell_users();
   stop_connecting();
   end_ = nullptr;
+}
+
+void LinkState::tell_users() noexcept {
+  while (!users_.empty()) users_.back()->link_gone(*this);
 }
 
 void LinkState::stop_connecting() {

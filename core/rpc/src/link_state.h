@@ -21,6 +21,20 @@ class Core;
 // From here on a timeout is none: sums of ticks could wrap.
 inline constexpr Nanoseconds kPracticallyForever = std::chrono::hours(24 * 365 * 10);
 
+// In the ids of calls that a policy keeps. No call in a ring has it.
+inline constexpr std::uint64_t kKeptCall = std::uint64_t{1} << 63;
+
+// What calls over a link beside its clients, and is told when the link goes: it then leaves with remove().
+class LinkUser {
+ public:
+  virtual void link_gone(LinkState& link) noexcept = 0;
+  // CallRef::cancel() or forget() of a call whose id has kKeptCall. False: it is not one of these.
+  virtual bool end_call(std::uint64_t call, bool run_callback) noexcept = 0;
+
+ protected:
+  ~LinkUser() = default;
+};
+
 class LinkState final : public ControlPlane::Source {
  public:
   LinkState(std::shared_ptr<Core> core, std::uint64_t endpoint, std::string url, LinkOptions options);
@@ -43,6 +57,10 @@ class LinkState final : public ControlPlane::Source {
   [[nodiscard]] Status take_refusal() noexcept;
 
   Status warm_up(std::uint32_t calls) noexcept;  // link_warm_up.cpp
+  // Lets time pass as a wait does: no callback runs (link_pause.cpp).
+  void pause(Ticks until) noexcept;
+  void add(LinkUser& user) { users_.push_back(&user); }
+  void remove(LinkUser& user) noexcept { std::erase(users_, &user); }
 
   // --- for the Core
   void start(std::unique_ptr<Connector> connector);
@@ -81,6 +99,7 @@ class LinkState final : public ControlPlane::Source {
   void count_refusal(Why why) noexcept;
   void fill(Binding& binding) const;
   void stop_connecting();
+  void tell_users() noexcept;
   void attempt_after(Nanoseconds delay);
   Status wait_for(std::uint64_t call, Ticks deadline, AnswerBuffer& buffer) noexcept;
 
@@ -92,6 +111,7 @@ class LinkState final : public ControlPlane::Source {
   LinkOptions options_;
   std::unique_ptr<Connector> connector_;
   std::vector<std::unique_ptr<Binding>> bindings_;
+  std::vector<LinkUser*> users_;
   std::optional<Error> last_error_;
   std::vector<bool> news_;  // up or down, not told yet
   ReconnectSchedule attempts_;
