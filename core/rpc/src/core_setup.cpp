@@ -57,7 +57,7 @@ void Core::close() noexcept {
   bury_the_ended(true);
   // Calls that were refused, and those that the callbacks of the ended ones made. Not for ever: a callback may retry.
   for (int round = 0; round != 3 && !turn_->finished.empty(); ++round) run_finished();
-  turn_->timers.run_due(kNever);
+  for (int round = 0; round != 3; ++round) turn_->timers.run_due(kNever);  // what is told may set the next
   leave_to_replies(*turn_, std::move(husks_));
 }
 

@@ -130,7 +130,6 @@ bool KeptCalls::end_call(std::uint64_t id, bool run_callback) noexcept {
 void KeptCalls::finish(KeptCall& call, const RawAnswer& answer) {
   call.stop();
   Callback callback = std::move(call.callback);
-  const std::unique_ptr<KeptCalls> last(left_ && open_count_ == 1 ? this : nullptr);
   free(call);
   callback.finish(answer);
 }
@@ -166,6 +165,7 @@ void KeptCalls::free(KeptCall& call) noexcept {
   --open_count_;
   call.id = 0;
   call.next_free = std::exchange(free_, &call);
+  if (left_ && open_count_ == 0) core_->turn().set_timer(*this, 0);
 }
 
 }  // namespace taut::rpc

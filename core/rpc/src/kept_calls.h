@@ -26,6 +26,10 @@ struct KeptCall final : Timer {
   KeptCall* next_free = nullptr;
   std::uint64_t id = 0;  // 0: the row is free
   CallRef attempt;
+  // --- of a hedge
+  CallRef other;
+  std::uint32_t under_way = 0;
+  Ticks begun = 0;
   Callback callback;
   AlignedBytes message;
   std::uint32_t room = 0;
@@ -38,7 +42,7 @@ struct KeptCall final : Timer {
   Status last;
 };
 
-class KeptCalls : public LinkUser {
+class KeptCalls : public LinkUser, private Timer {
  public:
   KeptCalls(LinkState& link, std::uint32_t calls_max, std::uint32_t message_bytes_max);
   virtual ~KeptCalls();
@@ -82,6 +86,7 @@ class KeptCalls : public LinkUser {
 
  private:
   void free(KeptCall& call) noexcept;
+  void on_time() noexcept final { delete this; }  // behind its last call: set when the policy object is gone too
 
   const std::uint32_t message_bytes_max_;
   std::vector<KeptCall> rows_;

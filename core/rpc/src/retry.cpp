@@ -1,31 +1,13 @@
 #include "taut/rpc/retry.h"
 
-#include <cstdio>
 #include <random>
 
+#include "attempts.h"
 #include "core.h"
 #include "kept_calls.h"
 
 namespace taut {
 namespace rpc {
-namespace {
-
-// What another attempt may mend: the server was not there, had no room, or did not answer in time. Not what it said
-// about the call itself, nor a mistake of this side. An open claim is one too, but not of the call that is repeated.
-bool may_mend(const Status& status, const Attempts& attempts) noexcept {
-  switch (status.code()) {
-    case Code::unavailable:
-    case Code::resource_exhausted:
-    case Code::deadline_exceeded:
-      return true;
-    default:
-      return status.why() == Why::open_claim && attempts.made > 1;
-  }
-}
-
-Ran more_certain(Ran a, Ran b) noexcept { return static_cast<Ran>(std::max(static_cast<int>(a), static_cast<int>(b))); }
-
-}  // namespace
 
 class RetryState final : public KeptCalls {
  public:
@@ -45,7 +27,7 @@ class RetryState final : public KeptCalls {
   [[nodiscard]] Verdict judge(Attempts& attempts, Status& status, bool repeats) noexcept {
     attempts.ran = more_certain(attempts.ran, status.ran());
     const char* reason = "";
-    if (repeats && status.ran() != Ran::yes && may_mend(status, attempts)) {
+    if (repeats && may_mend(status, attempts)) {
       const Ticks now = core_->turn().clock.now();
       const Ticks when = now + core_->turn().clock.to_ticks(pause(attempts.made) + expected_wait(status));
       if (attempts.made >= options_.attempts) {
@@ -60,7 +42,7 @@ class RetryState final : public KeptCalls {
         return {true, when};
       }
     }
-    if (attempts.made > 1 || *reason != 0) explain(status, attempts, reason);
+    if (attempts.made > 1 || *reason != 0) status = status_of_all(status, attempts, options_.attempts, reason);
     return {};
   }
   void begun() noexcept {
@@ -139,16 +121,6 @@ class RetryState final : public KeptCalls {
     if constexpr (requires { status.retry_after(); }) return status.retry_after();
     return Nanoseconds{0};
   }
-  void explain(Status& status, const Attempts& attempts, const char* reason) const noexcept {
-    constexpr int kForTheCount = 80;
-    const std::string_view text = status.text();
-    char whole[kStatusTextMax];
-    std::snprintf(whole, sizeof whole, "%.*s (attempt %u of %u%s)",
-                  std::min(static_cast<int>(text.size()), static_cast<int>(kStatusTextMax) - kForTheCount), text.data(),
-                  attempts.made, options_.attempts, reason);
-    status = Status(status.code(), attempts.ran, status.why(), whole);
-  }
-
   const RetryOptions options_;
   RetryBudget budget_;
   std::minstd_rand dice_;

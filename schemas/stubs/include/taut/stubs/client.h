@@ -10,7 +10,7 @@
 #include <utility>
 
 #include "taut/rpc/call.h"
-#include "taut/rpc/call_policy.h"
+#include "taut/rpc/hedge.h"
 #include "taut/rpc/retry.h"
 #include "taut/rpc/service.h"
 #include "taut/rpc/stream.h"
