@@ -63,6 +63,15 @@ void emit_client(Printer& print, const Model& model, const Service& service) {
     print("    return Caller::call<$>($, request, options);\n  }\n", types, i);
     print("  taut::Answer<$> $(const $& request, taut::stubs::Waiting wait) noexcept {\n", reply, method.name, init);
     print("    return Caller::wait<$>($, request, wait.get());\n  }\n", types, i);
+    if (method.idempotent) {
+      print(
+          "  taut::Call<$> $(const $& request, taut::CallPolicy& policy, taut::CallOptions options = {}) noexcept {\n",
+          reply, method.name, init);
+      print("    return Caller::call<$>($, request, policy, options);\n  }\n", types, i);
+      print("  taut::Answer<$> $(const $& request, taut::Retry& retry, taut::stubs::Waiting wait) noexcept {\n", reply,
+            method.name, init);
+      print("    return Caller::wait<$>($, request, retry, wait.get());\n  }\n", types, i);
+    }
     if (!has_setters(request_table)) continue;
     print("  taut::Claim<$> claim_$(std::uint32_t bytes_max) noexcept {\n", types, method.name);
     print("    return Caller::claim<$>($, bytes_max);\n  }\n", types, i);

@@ -57,7 +57,9 @@ TEST(url, that_cannot_be_read_is_refused) {
 
 TEST(link_options, are_read_with_their_units) {
   auto options = read(
-      "ring=1MiB&inflight=4096&urgent_ring=1MiB&reply_max=8KiB&check=copy&schema=exact&timeout=50us&connect_timeout="
+      "ring=1MiB&inflight=4096&urgent_ring=1MiB&reply_max=8KiB&check=copy&schema=exact&timeout=50us&reconnect=2s&"
+      "reconnect_budget=5&"
+      "connect_timeout="
       "2s");
   ASSERT_TRUE(options) << options.error();
   EXPECT_EQ(options->ring_bytes, 1u << 20);
@@ -68,6 +70,8 @@ TEST(link_options, are_read_with_their_units) {
   EXPECT_TRUE(options->schema_exact);
   EXPECT_EQ(options->timeout, 50us);
   EXPECT_EQ(options->connect_timeout, 2s);
+  EXPECT_EQ(options->reconnect, 2s);
+  EXPECT_EQ(options->reconnect_budget, 5u);
   EXPECT_EQ(read("ring=131072")->ring_bytes, 131072u);
   EXPECT_EQ(read("timeout=forever")->timeout, Nanoseconds::max());
 }
@@ -102,6 +106,10 @@ TEST(link_options, of_impossible_rings_are_refused) {
   EXPECT_THAT(refusal("urgent_ring=3KiB"), HasSubstr("not a power of two"));
   EXPECT_THAT(refusal("inflight=0"), HasSubstr("not a number of calls"));
   EXPECT_THAT(refusal("check=maybe"), HasSubstr("neither in_place nor copy"));
+  EXPECT_THAT(refusal("reconnect=10us"), HasSubstr("no way to look for a server"));
+  EXPECT_THAT(refusal("reconnect=forever"), HasSubstr("no way to look for a server"));
+  EXPECT_THAT(refusal("reconnect_budget=0"), HasSubstr("no way to look for a server"));
+  EXPECT_THAT(refusal("reconnect_budget=1001"), HasSubstr("not a number of attempts"));
   EXPECT_THAT(refusal("timeout=5"), HasSubstr("is not a duration"));
   EXPECT_THAT(refusal("timeout=0s"), HasSubstr("no time at all"));
   EXPECT_THAT(refusal("timeout=9999999999s"), HasSubstr("is not a duration"));

@@ -210,11 +210,14 @@ void Core::wake() noexcept {
 
 void Core::expire_calls() noexcept {
   turn_->earliest_deadline = kNever;  // callbacks may make calls, which are earlier than that
+  turn_->timers.run_due(turn_->now);
   for (const auto& end : ends_) {
+    if (end->drain_state() == LinkEnd::Drain::heard) next_control_ = 0;  // which takes the link to the successor
     if (end->without_calls()) continue;
     const Ticks next = end->expire(turn_->now);
     turn_->earliest_deadline = std::min(turn_->earliest_deadline, next);
   }
+  turn_->earliest_deadline = std::min(turn_->earliest_deadline, turn_->timers.next());
 }
 
 // At most one system call a control period, unless links are being made: then up to half of the time.

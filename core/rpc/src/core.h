@@ -72,6 +72,7 @@ class Core final : public Inbox, public std::enable_shared_from_this<Core> {
   [[nodiscard]] const std::shared_ptr<Turn>& shared_turn() const noexcept { return turn_; }
   [[nodiscard]] const DispatcherOptions& options() const noexcept { return options_; }
   [[nodiscard]] ControlPlane& control() noexcept { return *control_; }
+  [[nodiscard]] std::uint64_t seed() const noexcept { return options_.seed; }
   [[nodiscard]] bool on_owner() noexcept;
   [[nodiscard]] bool forked() const noexcept { return turn_->forked(); }
   [[nodiscard]] std::string wrong_thread_text() const;

@@ -1,4 +1,6 @@
 // The set-up side of the dispatcher: serving, connecting, and what the control plane reports. May allocate and log.
+#include <sys/random.h>
+
 #include <algorithm>
 
 #include "core.h"
@@ -8,6 +10,14 @@ namespace {
 
 // Whose log takes what is thrown where no link is at hand: see log_thrown().
 thread_local std::weak_ptr<Turn> turn_of_thread;
+// Clients that start together shall not draw alike, whatever their pids are: in containers all of them are 1.
+std::uint64_t fresh_seed() noexcept {
+  std::uint64_t seed = 0;
+  if (getrandom(&seed, sizeof seed, GRND_NONBLOCK) != sizeof seed) {
+    seed = static_cast<std::uint64_t>(std::chrono::steady_clock::now().time_since_epoch().count());
+  }
+  return seed;
+}
 
 }  // namespace
 
@@ -16,6 +26,7 @@ Core::Core(std::vector<std::unique_ptr<Transport>> transports, DispatcherOptions
       options_(std::move(options)),
       turn_(std::make_shared<Turn>(options_.clock ? *options_.clock : Clock::system())) {
   if (options_.log) turn_->log = options_.log;
+  if (options_.seed == 0) options_.seed = fresh_seed();
   if (options_.control != nullptr) {
     control_ = options_.control;
   } else if (auto control = ControlPlane::create()) {
@@ -49,6 +60,7 @@ void Core::close() noexcept {
   bury_the_ended(true);
   // Calls that were refused, and those that the callbacks of the ended ones made. Not for ever: a callback may retry.
   for (int round = 0; round != 3 && !turn_->finished.empty(); ++round) run_finished();
+  for (int round = 0; round != 3; ++round) turn_->timers.run_due(kNever);  // what is told may set the next
   leave_to_replies(*turn_, std::move(husks_));
 }
 

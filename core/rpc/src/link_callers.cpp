@@ -25,7 +25,8 @@ LinkState::LinkState(std::shared_ptr<Core> core, LinkEnd* end, std::string clien
       endpoint_(end != nullptr ? end->endpoint : 0),
       url_(std::move(client)),
       options_(std::move(options)),
-      towards_client_(true) {
+      towards_client_(true),
+      attempts_({options_.reconnect, options_.reconnect_budget, 0}) {  // it never connects
   if (end != nullptr) end->callers.push_back(this);
 }
 

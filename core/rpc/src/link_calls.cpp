@@ -248,7 +248,7 @@ bool LinkEnd::for_next_poll(const LaneEnd& lane, Head head) const noexcept {
     counters_.items_received.add();
     counters_.items_dropped.add();
   } else if (kind == Kind::drain) {
-    heard_drain();
+    heard_drain(record.head, header);
   } else if (kind == Kind::credit) {
     take_credit(record.head, header);
   } else if ((record.head.kind_byte() & ring::kKindMayBeSkipped) == 0) {
@@ -301,7 +301,7 @@ inline void LinkEnd::give_back(LaneEnd& lane, Record record) noexcept {
 }
 
 Ran LinkEnd::verdict(const PendingTable::Row& row, bool stopped) const noexcept {
-  if (row.sending) return Ran::no;  // its last piece never left
+  if (row.sending || left_out(row)) return Ran::no;  // its last piece never left, or it lies behind the last to run
   const u64 taken = lanes_[index(row.lane)].peer_taken->position.load(std::memory_order_acquire);
   const auto past = static_cast<std::int64_t>(row.end - taken);
   if (past > 0) return stopped ? Ran::no : Ran::maybe;
@@ -351,7 +351,21 @@ void LinkEnd::end_calls_of(const LinkState& link) noexcept {
   });
 }
 
+// The server is not told: it reads no more of them, or refuses them, which is then a late answer.
+[[gnu::cold, gnu::noinline]] void LinkEnd::end_left_out() noexcept {
+  pending_.for_each_open([&](PendingTable::Row& row) {
+    if (!left_out(row)) return;
+    if (row.sending) {
+      stop_sending(row);
+    } else {
+      ++lane_of(row.lane).calls_abandoned;
+    }
+    run_callback(row, {Status(Code::unavailable, Ran::no, Why::draining, kLeftOut), {}});
+  });
+}
+
 Ticks LinkEnd::expire(Ticks now) noexcept {
+  if (last_is_named_) end_left_out();
   Ticks next = kNever;
   pending_.for_each_open([&](PendingTable::Row& row) {
     if (row.deadline > now) {

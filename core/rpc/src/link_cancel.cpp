@@ -84,6 +84,12 @@ void LinkState::end_call(u64 call, bool run_callback) noexcept {
                                                 : "a call was cancelled " + core_->wrong_thread_text());
     return;
   }
+  if ((call & kKeptCall) != 0) {
+    for (LinkUser* const user : users_) {
+      if (user->end_call(call, run_callback)) return;
+    }
+    return;
+  }
   if (end_ != nullptr && end_->cancel(call, run_callback)) return;
   core_->cancel(endpoint_, call, run_callback);
 }

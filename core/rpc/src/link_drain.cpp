@@ -2,8 +2,11 @@
 // then says goodbye.
 //
 // What is still in the ring at the goodbye lies past the mark `taken`, so its callers learn that it did not run. A
-// drain therefore loses nothing whatever the client does; the record that tells it is there so that it stops sending,
-// and looks for the successor while this server still works.
+// drain therefore loses nothing whatever the client does. The record that tells it is there so that it stops sending,
+// and looks for the successor while this server still works; and it names the last request of each lane that may run,
+// so that the callers of all others know at once that theirs did not.
+#include <cstring>
+
 #include "core.h"
 
 namespace taut::rpc {
@@ -16,22 +19,35 @@ const ring::SharedWord kDraining{1};
 
 void LinkEnd::drain() noexcept {
   if (drain_ == Drain::told || broken_ || closed_) return;
-  drain_ = Drain::begun;
-  serve_halt_word_ = &kDraining;
+  if (drain_ == Drain::no) {
+    // What was read may run, also the request whose handler drains; what is read from here on is refused.
+    for (std::size_t i = 0; i != ring::kLaneCount; ++i) last_to_run_[i] = lanes_[i].in.read_to();
+    serve_halt_word_ = &kDraining;
+    drain_ = Drain::begun;
+  }
   LaneEnd& lane = lanes_[0];
-  if (lane.claimed != nullptr || !lane.claim_record(ring::kHeaderMin, lane.admission.reserve())) return;
-  lane.out.send_in_place(lane.claim, ring::Head::make(ring::kHeaderMin, ring::Kind::drain), ring::u64{0});
+  constexpr u32 kBytes = sizeof(ring::DrainHeader);
+  if (lane.claimed != nullptr || !lane.claim_record(kBytes, lane.admission.reserve())) return;
+  lane.out.send_in_place(lane.claim, Head::make(kBytes, Kind::drain), last_to_run_[0], last_to_run_[1]);
   drain_ = Drain::told;
   ring_if_asleep();
 }
 
 void LinkEnd::make_no_more_calls() noexcept { halt_word_ = &kDraining; }
 
-void LinkEnd::heard_drain() noexcept {
+void LinkEnd::heard_drain(Head head, const std::byte* header) noexcept {
   if (side_ == Side::server) return broke("a drain from a client");
   drain_ = Drain::heard;
-  goodbye_may_be_of_a_drain();  // which may have come first: it does not travel through the ring
-  halt_word_ = &kDraining;      // what the server still calls is served: it may need it for its answers
+  if (head.bytes() >= sizeof(ring::DrainHeader)) {
+    ring::DrainHeader drain;
+    std::memcpy(&drain, header, sizeof drain);
+    last_to_run_[0] = drain.normal;
+    last_to_run_[1] = drain.urgent;
+    last_is_named_ = true;
+  }
+  turn_->earliest_deadline = 0;  // calls that will not run end with this turn, and the link goes on to the successor
+  goodbye_may_be_of_a_drain();   // which may have come first: it does not travel through the ring
+  halt_word_ = &kDraining;       // what the server still calls is served: it may need it for its answers
 }
 
 void Core::begin_drain(std::uint64_t endpoint) noexcept {

@@ -284,7 +284,7 @@ bool LinkEnd::waiting() const noexcept {
     case Kind::cancel:
       return take_cancel(lane, header);
     case Kind::drain:
-      return heard_drain();
+      return heard_drain(record.head, header);
     default:
       if ((record.head.kind_byte() & ring::kKindMayBeSkipped) == 0) {
         broke("a record of kind %lu, which was not agreed", record.head.kind_byte());

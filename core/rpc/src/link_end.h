@@ -154,6 +154,12 @@ class LinkEnd {
   [[nodiscard]] bool awaits_answers() const noexcept {
     return lanes_[0].calls_open + lanes_[1].calls_open != lanes_[0].calls_abandoned + lanes_[1].calls_abandoned;
   }
+  // The server said that it will not run this call.
+  [[nodiscard]] bool leaves_out(std::uint64_t call) noexcept {
+    const PendingTable::Row* const row = last_is_named_ ? pending_.find(call) : nullptr;
+    return row != nullptr && left_out(*row);
+  }
+  static constexpr const char* kLeftOut = "the server drains, and said that it will not run this call";
   // The goodbye of a server that drains says why.
   void goodbye_may_be_of_a_drain() noexcept {
     if (ended != nullptr && ended->why == Why::peer_closed && drain_ == Drain::heard) ended->why = Why::draining;
@@ -294,7 +300,12 @@ class LinkEnd {
   [[nodiscard]] Ran verdict(const PendingTable::Row& row, bool stopped) const noexcept;
   [[nodiscard]] Ran verdict_of_end(const PendingTable::Row& row) const noexcept;
   const std::byte* take_in(LaneEnd& lane, ring::Record record, std::byte* copy) noexcept;
-  void heard_drain() noexcept;
+  void heard_drain(ring::Head head, const std::byte* header) noexcept;
+  // The server drains and said that it will not run the call.
+  [[nodiscard]] bool left_out(const PendingTable::Row& row) const noexcept {
+    return last_is_named_ && (row.sending || static_cast<std::int64_t>(row.end - last_to_run_[index(row.lane)]) > 0);
+  }
+  void end_left_out() noexcept;
   [[nodiscard]] Why halted() const noexcept { return drain_ == Drain::no ? Why::halted : Why::draining; }
   // Does this side take no new requests?
   [[nodiscard]] bool drains() const noexcept { return drain_ == Drain::begun || drain_ == Drain::told; }
@@ -429,6 +440,8 @@ class LinkEnd {
   Drain drain_ = Drain::no;
   int expected_ = 0;  // records of this turn, from the last one that found any; several: what they send is committed
                       // together
+  bool last_is_named_ = false;
+  std::uint64_t last_to_run_[ring::kLaneCount] = {};  // behind it nothing runs once this side or the server drains
   LaneEnd lanes_[ring::kLaneCount];
   PendingTable pending_;
   OpenRequests requests_;

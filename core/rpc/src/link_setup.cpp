@@ -9,9 +9,8 @@ namespace {
 
 using namespace std::chrono_literals;
 
-// Attempts follow each other at once, then after 1 ms, doubled up to this.
-constexpr Nanoseconds kBackoffFirst = 1ms;
-constexpr Nanoseconds kBackoffMax = 100ms;
+// Attempts are no part of a call: they keep the real time, as the control plane does.
+Nanoseconds real_now() noexcept { return std::chrono::steady_clock::now().time_since_epoch(); }
 
 }  // namespace
 
@@ -22,17 +21,26 @@ LinkState::LinkState(std::shared_ptr<Core> core, std::uint64_t endpoint, std::st
       endpoint_(endpoint),
       url_(std::move(url)),
       options_(std::move(options)),
-      offered_(std::move(offered)) {}
+      offered_(std::move(offered)),
+      attempts_({options_.reconnect, options_.reconnect_budget, core_->seed() + endpoint}) {}
 
 LinkState::~LinkState() {
+  tell_users();
   if (connector_ != nullptr) stop_connecting();
   towards_client_ ? core_->forget_caller(*this) : core_->forget(*this);
-  if (!turn_->inside && !turn_->calling_user && !turn_->waiting) core_->control_turn(0ns);
+  if (turn_->inside || turn_->calling_user || turn_->waiting) return;
+  core_->control_turn(0ns);
+  turn_->timers.run_due(0);
 }
 
 void LinkState::core_gone() noexcept {
+  tell_users();
   stop_connecting();
   end_ = nullptr;
+}
+
+void LinkState::tell_users() noexcept {
+  while (!users_.empty()) users_.back()->link_gone(*this);
 }
 
 void LinkState::stop_connecting() {
@@ -133,7 +141,6 @@ Status LinkState::no_such_call(Why why, const BoundMethod& method) const noexcep
 void LinkState::connected(LinkEnd& end) {
   end_ = &end;
   last_error_.reset();
-  backoff_ = 0ns;
   for (const auto& binding : bindings_) fill(*binding);
   for (const auto& binding : raw_bindings_) fill(*binding);
   news_.push_back(true);
@@ -142,8 +149,7 @@ void LinkState::connected(LinkEnd& end) {
 void LinkState::disconnected() {
   end_ = nullptr;
   news_.push_back(false);
-  backoff_ = kBackoffFirst;
-  if (connector_ != nullptr) attempt_after(0ns);
+  if (connector_ != nullptr) attempt_after(attempts_.lost(real_now()));
 }
 
 void LinkState::tell_news() {
@@ -165,8 +171,7 @@ void LinkState::tell_news() {
 
 void LinkState::attempt_failed(const Error& error) {
   last_error_ = error;
-  backoff_ = backoff_ == 0ns ? kBackoffFirst : std::min(2 * backoff_, kBackoffMax);
-  attempt_after(backoff_);
+  attempt_after(attempts_.failed(real_now()));
 }
 
 // Records with the bit that lets the peer step over them, each as large as may be.

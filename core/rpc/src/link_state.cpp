@@ -251,7 +251,13 @@ Status LinkState::wait(const BoundMethod& method, CallRoom room, u32 payload_byt
     const LinkEnd::Found found = end.look_for(call, status, buffer);
     if (found == LinkEnd::Found::answer) break;
     turn.now = turn.clock.now();
-    if (found == LinkEnd::Found::something) spin_until = turn.now + core_->spin_ticks();
+    if (found == LinkEnd::Found::something) {
+      spin_until = turn.now + core_->spin_ticks();
+      if (end.leaves_out(call)) {
+        status = end.give_up(call, Code::unavailable, Why::draining, LinkEnd::kLeftOut);
+        break;
+      }
+    }
     if (end.wire().needs_pump()) end.wire().pump(turn.now);
     if (turn.now >= core_->next_control()) [[unlikely]]
       core_->control_turn(Nanoseconds{0});

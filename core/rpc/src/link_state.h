@@ -14,6 +14,7 @@
 #include "taut/rpc/call.h"
 #include "taut/rpc/dispatcher.h"
 #include "taut/rpc/raw_binding.h"
+#include "taut/rpc/reconnect.h"
 #include "taut/rpc/stream.h"
 
 namespace taut::rpc {
@@ -31,6 +32,20 @@ struct Offered {
 
 // From here on a timeout is none: sums of ticks could wrap.
 inline constexpr Nanoseconds kPracticallyForever = std::chrono::hours(24 * 365 * 10);
+
+// In the ids of calls that a policy keeps. No call in a ring has it.
+inline constexpr std::uint64_t kKeptCall = std::uint64_t{1} << 63;
+
+// What calls over a link beside its clients, and is told when the link goes: it then leaves with remove().
+class LinkUser {
+ public:
+  virtual void link_gone(LinkState& link) noexcept = 0;
+  // CallRef::cancel() or forget() of a call whose id has kKeptCall. False: it is not one of these.
+  virtual bool end_call(std::uint64_t call, bool run_callback) noexcept = 0;
+
+ protected:
+  ~LinkUser() = default;
+};
 
 class LinkState final : public ControlPlane::Source {
  public:
@@ -59,6 +74,10 @@ class LinkState final : public ControlPlane::Source {
   [[nodiscard]] Status take_refusal() noexcept;
 
   Status warm_up(std::uint32_t calls) noexcept;  // link_warm_up.cpp
+  // Lets time pass as a wait does: no callback runs (link_pause.cpp).
+  void pause(Ticks until) noexcept;
+  void add(LinkUser& user) { users_.push_back(&user); }
+  void remove(LinkUser& user) noexcept { std::erase(users_, &user); }
 
   // --- for the Core
   void start(std::unique_ptr<Connector> connector);
@@ -111,6 +130,7 @@ class LinkState final : public ControlPlane::Source {
   [[nodiscard]] const RawBinding* raw_binding_of(const BoundMethod& method) const noexcept;
   [[nodiscard]] Status no_such_raw_call(Why why, const BoundMethod& method, const RawBinding& binding) const noexcept;
   void stop_connecting();
+  void tell_users() noexcept;
   void attempt_after(Nanoseconds delay);
   Status wait_for(std::uint64_t call, Ticks deadline, AnswerBuffer& buffer) noexcept;
 
@@ -125,9 +145,10 @@ class LinkState final : public ControlPlane::Source {
   std::unique_ptr<Connector> connector_;
   std::vector<std::unique_ptr<Binding>> bindings_;
   std::vector<std::unique_ptr<RawBinding>> raw_bindings_;
+  std::vector<LinkUser*> users_;
   std::optional<Error> last_error_;
   std::vector<bool> news_;  // up or down, not told yet
-  Nanoseconds backoff_{0};
+  ReconnectSchedule attempts_;
 };
 
 }  // namespace taut::rpc

@@ -27,9 +27,13 @@ constexpr Unit kCountUnits[] = {{"", 1}};
 // Mapping a peer's segment takes a millisecond for each 8 MiB, and a segment ends at 1 GiB.
 constexpr uint64_t kArenaBytesMin = 64 * 1024;
 constexpr uint64_t kArenaBytesMax = 768 * 1024 * 1024;
+constexpr Nanoseconds kReconnectMin = std::chrono::milliseconds(1);
+constexpr Nanoseconds kReconnectMax = std::chrono::minutes(1);
+constexpr uint32_t kReconnectBudgetMax = 1000;
 
 constexpr const char* kNames =
-    "ring, urgent_ring, inflight, reply_max, message_max, arena, check, allow, schema, timeout, connect_timeout";
+    "ring, urgent_ring, inflight, reply_max, message_max, arena, check, allow, schema, timeout, connect_timeout, "
+    "reconnect, reconnect_budget";
 constexpr const char* kTimeHint = "write a number and ns, us, ms, s or min: timeout=50us";
 
 Error bad(const Option& option, const char* why, std::string_view hint = {}) {
@@ -103,6 +107,15 @@ Result<void> read_option(const Option& option, LinkOptions& options) {
   if (name == "urgent_ring") return store(options.urgent_ring_bytes, ring_size(option));
   if (name == "timeout") return store(options.timeout, duration(option));
   if (name == "connect_timeout") return store(options.connect_timeout, duration(option));
+  if (name == "reconnect") return store(options.reconnect, duration(option));
+  if (name == "reconnect_budget") {
+    const auto count = number(value, kCountUnits);
+    if (!count || *count > kReconnectBudgetMax) {
+      return bad(option, "is not a number of attempts a second", "write a number from 1 to 1000: reconnect_budget=20");
+    }
+    options.reconnect_budget = static_cast<uint32_t>(*count);
+    return {};
+  }
   if (name == "inflight") {
     const auto count = number(value, kCountUnits);
     if (!count || *count == 0 || *count > ring::kRingBytesMax / ring::kStep) {
@@ -197,6 +210,12 @@ Result<LinkOptions> read_options(const Url& url, const LinkOptions& defaults) {
     return make_error(Code::invalid_argument, 0, "write a larger ring or a smaller reply_max",
                       "reply_max of %u bytes does not fit a record of a ring of %u bytes: %u at most",
                       options.reply_bytes_max, options.ring_bytes, payload_max);
+  }
+  if (options.reconnect < kReconnectMin || options.reconnect > kReconnectMax || options.reconnect_budget == 0 ||
+      options.reconnect_budget > kReconnectBudgetMax) {
+    return make_error(Code::invalid_argument, 0, "write reconnect=1ms to 1min, reconnect_budget=1 to 1000",
+                      "pauses of up to %lld ns and %u attempts a second are no way to look for a server",
+                      static_cast<long long>(options.reconnect.count()), options.reconnect_budget);
   }
   return options;
 }

@@ -15,6 +15,7 @@
 #include "taut/base/thread.h"
 #include "taut/memory/fork_guard.h"
 #include "taut/ring/board.h"
+#include "timers.h"
 
 namespace taut::rpc {
 
@@ -39,7 +40,13 @@ struct Turn {
   bool calling_user = false;         // a handler or callback runs: waits are refused
   bool waiting = false;              // inside a wait: no callback may run
   bool any_broken = false;           // the peer of some link broke the rules
-  Ticks earliest_deadline = kNever;  // of all pending calls, or earlier
+  Ticks earliest_deadline = kNever;  // of all pending calls and timers, or earlier
+  Timers timers;
+  std::uint64_t kept_calls = 0;  // so many were made under policies
+  void set_timer(Timer& timer, Ticks when) noexcept {
+    timers.set(timer, when);
+    if (when < earliest_deadline) earliest_deadline = when;
+  }
 
   // Calls that ended before they were sent: their callbacks run in the next turn, never inside then().
   struct Finished {

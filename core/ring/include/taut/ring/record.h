@@ -98,6 +98,15 @@ struct ReplyHeader {
 static_assert(sizeof(ReplyHeader) == 16 && offsetof(ReplyHeader, call) == 8);
 static_assert(std::is_standard_layout_v<ReplyHeader> && std::is_trivially_copyable_v<ReplyHeader>);
 
+// Kind::drain: what lies behind these positions of the request rings is not run. Without them (16 bytes) nothing is said
+// about it.
+struct DrainHeader {
+  u64 head;
+  u64 normal;
+  u64 urgent;
+};
+static_assert(sizeof(DrainHeader) == 24);
+
 // Blocks behind the header, in the order of their bits in the mask: a request's is `extensions` of its header, a reply
 // with flag::extensions has one at offset 16, before 14 zero bytes.
 namespace extension {

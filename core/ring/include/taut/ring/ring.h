@@ -290,6 +290,8 @@ class Reader {
   // For an owner that found a lie which the ring cannot see: there is no next record any more.
   void stop() noexcept { bytes_max_ = 0; }
   [[nodiscard]] u64 position() const noexcept { return rpos_; }
+  // Behind the last record that next() gave out.
+  [[nodiscard]] u64 read_to() const noexcept { return cursor_; }
   [[nodiscard]] u32 ring_bytes() const noexcept { return mask_ + 1; }
   [[nodiscard]] const Memory& memory() const noexcept { return memory_; }
 

@@ -48,6 +48,7 @@ struct DispatcherOptions {
   std::optional<Clock> clock = {};  // default: Clock::system()
   Nanoseconds control_period = std::chrono::milliseconds(1);
   std::size_t posts_max = 1024;
+  std::uint64_t seed = 0;  // of what is drawn by lot: pauses before reconnecting and retries; 0: another each time
   // A control plane that another thread runs; null: the dispatcher polls one of its own once a control_period.
   rpc::ControlPlane* control = nullptr;
 };

@@ -60,6 +60,10 @@ struct LinkOptions {
   // Of a client: what its server may call on this link, {.serve = {events}}. The services outlive the link. Their
   // handlers run in the client's poll(), never in a wait.
   Services serve = {};
+  // A link without a server tries again after pauses that double up to `reconnect`, drawn by lot from half of it on,
+  // and at most so many times a second.
+  Nanoseconds reconnect = std::chrono::milliseconds(100);  // URL: reconnect
+  std::uint32_t reconnect_budget = 20;                     // URL: reconnect_budget
 };
 // Reads the options of `url` over `defaults`; refuses unknown names and impossible values, and a ring that cannot keep
 // its promises: 64 x inflight + 2 x (ring/4) > ring.

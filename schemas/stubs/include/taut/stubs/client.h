@@ -10,6 +10,8 @@
 #include <utility>
 
 #include "taut/rpc/call.h"
+#include "taut/rpc/hedge.h"
+#include "taut/rpc/retry.h"
 #include "taut/rpc/service.h"
 #include "taut/stubs/answer.h"
 #include "taut/stubs/setters.h"
@@ -100,6 +102,30 @@ class Caller {
     Answer<T> answer;
     answer.own_status_ =
         rpc::wait_call(written<Request>(method, request, bytes), sent_bytes(bytes), wait, answer.buffer_);
+    if (answer.own_status_.ok()) answer.accept(answer.buffer_.bytes());
+    return answer;
+  }
+
+  // Under a policy, which keeps the message. What it cannot keep goes out once, as a plain call does.
+  template <class Request, class T>
+  Call<T> call(std::uint32_t method, const typename Schema<Request>::Init& request, CallPolicy& policy,
+               CallOptions options) noexcept {
+    const std::uint32_t bytes = size<Request>(request);
+    std::byte* const kept = bytes == 0 ? nullptr : policy.keep(*link_, *binding_, method, bytes);
+    if (kept == nullptr) return call<Request, T>(method, request, options);
+    write_measured<Request>(kept, request);
+    return Call<T>(policy.send(options));
+  }
+  template <class Request, class T>
+  Answer<T> wait(std::uint32_t method, const typename Schema<Request>::Init& request, Retry& retry,
+                 Wait wait) noexcept {
+    const std::uint32_t bytes = size<Request>(request);
+    RetryRounds rounds(retry, *link_, *binding_, method, wait);
+    Answer<T> answer;
+    do {
+      answer.own_status_ =
+          rpc::wait_call(written<Request>(method, request, bytes), sent_bytes(bytes), rounds.next(), answer.buffer_);
+    } while (rounds.again(answer.own_status_));
     if (answer.own_status_.ok()) answer.accept(answer.buffer_.bytes());
     return answer;
   }
