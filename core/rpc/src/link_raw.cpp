@@ -104,7 +104,8 @@ std::optional<Error> LinkState::raw_misfit(const RawBinding& binding, std::vecto
     }
   }
   const ServiceDescription service{binding.service_, binding.fingerprint_, methods, {}};
-  return misfit(service, table, false, url_);
+  const PeerMethods peer = towards_client_ ? PeerMethods{table, false, "client", "server"} : PeerMethods{table};
+  return misfit(service, peer, url_);
 }
 
 Status LinkState::no_such_raw_call(Why why, const BoundMethod& method, const RawBinding& binding) const noexcept {
@@ -119,7 +120,7 @@ Status LinkState::no_such_raw_call(Why why, const BoundMethod& method, const Raw
     if (&row.bound == &method) id = row.method.id;
   }
   return {Code::unimplemented, Ran::no, why,
-          "the server's method table lacks " +
+          std::string(towards_client_ ? "the client's" : "the server's") + " method table lacks " +
               (table.find(binding.service_) != nullptr ? "id " + std::to_string(id) + " of " : "") + binding.service_};
 }
 
