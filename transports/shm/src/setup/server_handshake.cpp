@@ -176,6 +176,7 @@ Result<void> ServerHandshake::welcome(Packet& packet) {
   agreement.check = check_of(context.limits, peer_.uid);
   agreement.link_id = answer.link;
   agreement.peer_pid = peer_.pid;
+  agreement.peer_uid = peer_.uid;
   parts_.emplace(WireParts{std::move(agreement),
                            std::move(spare->segment),
                            *std::move(peer),

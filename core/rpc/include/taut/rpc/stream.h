@@ -40,6 +40,7 @@ struct StreamOptions {
   Nanoseconds timeout{0};                  // of the whole call; 0: the schema's, else none
   std::uint32_t credit = 256;              // items
   std::uint32_t credit_bytes = 64 * 1024;  // of ring: an item takes its bytes and 16, rounded up to 64
+  MetadataArgument metadata = {};
 };
 
 namespace rpc {

@@ -45,6 +45,12 @@ class Reply {
   [[nodiscard]] Nanoseconds left() const noexcept { return raw_.left(); }
   // How long the request lay in the ring before its handler started.
   [[nodiscard]] Nanoseconds queued() const noexcept { return raw_.queued(); }
+  // What came beside the message; views of it end when this Reply has answered.
+  [[nodiscard]] MetadataView metadata() const noexcept { return raw_.metadata(); }
+  [[nodiscard]] const TraceContext* trace() const noexcept { return raw_.trace(); }  // null: the call has none
+  [[nodiscard]] Peer peer() const noexcept { return raw_.peer(); }
+  // For work that goes on behind the handler: calls made while the scope lives inherit as if they were made in it.
+  [[nodiscard]] rpc::ContextScope go_on() const noexcept { return raw_.go_on(); }
 
  private:
   rpc::RawReply raw_;
