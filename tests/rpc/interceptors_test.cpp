@@ -157,6 +157,44 @@ TEST_F(ServerInterceptors, StandBeforeMessagesInPiecesToo) {
   EXPECT_THAT(journal, ElementsAre("1>Echo", "2>Echo", "2<Echo:ok", "1<Echo:ok"));
 }
 
+TEST_F(ServerInterceptors, StandBeforeOneWayMessages) {
+  set();
+  pair.client().tell(kTell, "let in");
+  pair.settle();
+  EXPECT_EQ(pair.service.received[kTell], 1);
+  EXPECT_THAT(journal, ElementsAre("1>Tell", "2>Tell", "2<Tell:ok", "1<Tell:ok"));
+  journal.clear();
+  second.act = [](IncomingCall&) { return Status(Code::permission_denied, Ran::no, Why::none, "nobody may"); };
+  pair.client().tell(kTell, "refused");
+  pair.settle();
+  EXPECT_EQ(pair.service.received[kTell], 1);
+  EXPECT_THAT(journal, ElementsAre("1>Tell", "2>Tell", "1<Tell:permission_denied"));
+}
+
+TEST_F(ServerInterceptors, StandAroundAWholeStream) {
+  set();
+  std::optional<RawReply> reply;
+  StreamEnd stream;
+  pair.service.instead[kDown] = [&](ServedCall& call) {
+    call.taken();
+    EXPECT_EQ(call.metadata().find("tenant"), "blue");
+    EXPECT_EQ(send_item(stream = call.stream(), "first"), Sent::ok);
+    reply.emplace(call.reply());
+  };
+  const Metadata metadata{{"tenant", "blue"}};
+  std::vector<std::string> items;
+  Outcome outcome;
+  StreamEnd opened = pair.client().stream(kDown, outcome, "", {.metadata = metadata});
+  opened.each([&](std::span<const std::byte> item) { items.emplace_back(as_text(item)); });
+  pair.settle();
+  EXPECT_THAT(items, ElementsAre("first"));
+  EXPECT_THAT(journal, ElementsAre("1>Down", "2>Down")) << "it goes on";
+  reply->refuse(Code::not_found, Why::none, "no more");
+  pair.settle();
+  EXPECT_ENDED(outcome, Code::not_found, Ran::yes, Why::none);
+  EXPECT_THAT(journal, ElementsAre("1>Down", "2>Down", "2<Down:not_found", "1<Down:not_found"));
+}
+
 TEST_F(ServerInterceptors, ThatThrowRefuseTheirCallAndTheServerLives) {
   set();
   first.act = [](IncomingCall&) -> Status { throw std::runtime_error("no"); };
@@ -306,6 +344,53 @@ TEST_F(ClientInterceptors, DoNotStandBeforePings) {
   pair.server_turns_in_waits();
   EXPECT_TRUE(pair.client().link().warm_up(10).ok());
   EXPECT_TRUE(journal.empty());
+}
+
+TEST_F(ClientInterceptors, StandAroundAWholeStream) {
+  std::optional<RawReply> reply;
+  pair.service.instead[kDown] = [&](ServedCall& call) {
+    call.taken();
+    EXPECT_EQ(call.metadata().find("token"), "secret");
+    (void)call.stream();
+    reply.emplace(call.reply());
+  };
+  first.act = [](OutgoingCall& call) { return call.add_metadata("token", "secret") ? Status() : Status(); };
+  Outcome outcome;
+  const StreamEnd opened = pair.client().stream(kDown, outcome);
+  pair.settle();
+  ASSERT_TRUE(reply);
+  EXPECT_THAT(journal, ElementsAre("1>Down", "2>Down")) << "it goes on";
+  answer(*reply, "");
+  pair.settle();
+  EXPECT_ANSWERED(outcome, "");
+  EXPECT_THAT(journal, ElementsAre("1>Down", "2>Down", "2<Down:ok", "1<Down:ok"));
+  journal.clear();
+  second.act = [](OutgoingCall&) { return Status(Code::permission_denied, Ran::no, Why::none, "not today"); };
+  Outcome refused;
+  EXPECT_TRUE(pair.client().stream(kDown, refused).over());
+  pair.settle();
+  EXPECT_ENDED(refused, Code::permission_denied, Ran::no, Why::intercepted);
+  EXPECT_THAT(journal, ElementsAre("1>Down", "2>Down", "1<Down:permission_denied"));
+}
+
+TEST_F(ClientInterceptors, HearOfCallsThatAreCancelledOrForgotten) {
+  Held held;
+  pair.service.on[kSmall] = held.handler();
+  for (const bool forgotten : {false, true}) {
+    journal.clear();
+    bool called = false;
+    PendingCall call = send_call(pair.client().filled(kSmall, "x"), 1, {});
+    CallRef ref = call.ref();
+    call.then([&](const RawAnswer& answer) {
+      called = true;
+      EXPECT_EQ(answer.status.code(), Code::cancelled);
+    });
+    pair.settle();
+    forgotten ? ref.forget() : ref.cancel();
+    pair.settle();
+    EXPECT_EQ(called, !forgotten);
+    EXPECT_THAT(journal, ElementsAre("1>Small", "2>Small", "2<Small:cancelled", "1<Small:cancelled"));
+  }
 }
 
 TEST_F(ClientInterceptors, ThatThrowRefuseTheirCall) {
