@@ -171,6 +171,33 @@ TEST_F(ServerInterceptors, StandBeforeOneWayMessages) {
   EXPECT_THAT(journal, ElementsAre("1>Tell", "2>Tell", "1<Tell:permission_denied"));
 }
 
+TEST_F(ServerInterceptors, SeeTheMetadataOfOneWayMessages) {
+  set();
+  std::string request_was;
+  pair.service.on[kTell] = [&](std::string_view request, RawReply) { request_was = request; };
+  int seen = 0;
+  second.act = [&](IncomingCall& call) {
+    EXPECT_EQ(call.metadata().find("token"), "good");
+    EXPECT_NE(call.trace(), nullptr);
+    ++seen;
+    return Status();
+  };
+  Metadata token{{"token", "good"}};
+  token.set_trace(*TraceContext::from_traceparent("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"));
+  for (const std::size_t size : {0, 1, 16, 48, 100, 1000, 15'000}) {
+    const std::string message(size, 'm');
+    EXPECT_EQ(pair.client().tell(kTell, message, token), Sent::ok);
+    pair.settle();
+    EXPECT_EQ(request_was, message);
+  }
+  EXPECT_EQ(seen, 7);
+  EXPECT_EQ(pair.client().tell(kTell, std::string(16 * 1024 - 16, 'm'), token), Sent::too_big);
+  Metadata wrong;
+  EXPECT_FALSE(wrong.add("Not A Key", ""));
+  EXPECT_EQ(pair.client().tell(kTell, "x", wrong), Sent::too_big);
+  EXPECT_EQ(pair.client().tell(kTell, "x", token), Sent::ok) << "the claims of the others were given back";
+}
+
 TEST_F(ServerInterceptors, StandAroundAWholeStream) {
   set();
   std::optional<RawReply> reply;

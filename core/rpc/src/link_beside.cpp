@@ -112,6 +112,22 @@ void LinkState::finish(Intercepted& call, const Status& status) noexcept {
   return {row, refused};
 }
 
+[[gnu::noinline]] Sent LinkState::send_oneway_beside(const BoundMethod& method, u32 payload_bytes,
+                                                     const Beside& beside) noexcept {
+  if (beside.metadata != nullptr && !beside.metadata->complete()) {
+    end_->drop_request(method.lane);
+    count_refusal(Why::bad_metadata);
+    return Sent::too_big;
+  }
+  const Why refused = end_->send_oneway_beside(method.lane, method.index, payload_bytes, beside);
+  if (refused != Why::none) {
+    count_refusal(refused);
+    return refused == Why::ring_full ? Sent::ring_full : refused == Why::too_big ? Sent::too_big : Sent::over;
+  }
+  end_->sent();
+  return Sent::ok;
+}
+
 // What generated code says of a method that it bound.
 std::pair<const ServiceDescription*, const MethodDescription*> LinkState::describe(
     const BoundMethod& method) const noexcept {

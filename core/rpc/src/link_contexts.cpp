@@ -91,12 +91,40 @@ const RequestContext* LinkEnd::context_of(const OpenRequest& request) const noex
   if (context->over) contexts_->put_back(*context);
 }
 
+// As serve_beside(); the mask of a one-way message stands behind its header.
+[[gnu::noinline]] void LinkEnd::serve_oneway_beside(LaneEnd& lane, Record record, const std::byte* header,
+                                                    std::span<const std::byte> payload) noexcept {
+  constexpr u32 kMaskBytes = ring::kBlocksAt - sizeof(ring::ReplyHeader);
+  u16 mask;
+  std::memcpy(&mask, header + sizeof(ring::ReplyHeader), sizeof mask);
+  if (payload.size() < kMaskBytes || (mask & ~ring::extension::of_the_call) != 0) {
+    return broke("a one-way message with extensions %lu, which were not agreed", mask);
+  }
+  RequestContexts& all = contexts();
+  RequestContext& context = all.take();
+  const u32 taken = context.blocks.read(mask, payload.subspan(kMaskBytes));
+  if (taken == IncomingBlocks::kImpossible) {
+    all.put_back(context);
+    return broke("trace or metadata that does not fit its record of %lu bytes", record.head.bytes());
+  }
+  record.head = Head::make(record.head.bytes() - kMaskBytes - taken, Kind::oneway, 0, record.head.detail());
+  all.arriving = &context;
+  serve_oneway(lane, record, header, payload.subspan(kMaskBytes + taken));
+  if (RequestContext* const unused = std::exchange(all.arriving, nullptr)) all.put_back(*unused);
+}
+
 // There is no row and nobody to answer: who refuses it is told that it ended so, and the message is counted as refused.
 [[gnu::noinline]] void LinkEnd::run_oneway_with_context(LaneEnd& lane, const std::byte* header,
                                                         const ServedMethods::Method& method,
                                                         std::span<const std::byte> payload, u64 end) noexcept {
-  RequestContext& context = contexts_->take();
+  RequestContext* const arriving = std::exchange(contexts_->arriving, nullptr);
+  if (arriving == nullptr && contexts_->chain == nullptr) return start_oneway(lane, method, payload, end);
+  RequestContext& context = arriving != nullptr ? *arriving : contexts_->take();
   context.method = &method;
+  if (context.blocks.wrong != nullptr) {
+    contexts_->put_back(context);
+    return counters_.oneways_refused.add();
+  }
   OpenRequest request;
   request.end = this;
   request.budget = ring::kBudgetNone;
@@ -219,6 +247,28 @@ void LinkEnd::note_refusal(OpenRequest& request, const Status& status) noexcept 
   }
   call_began(lane, *row, stamp, timeout);
   return row;
+}
+
+// Pieces and arenas are not for one-way messages: what does not fit its record with the blocks is too big.
+[[gnu::noinline]] Why LinkEnd::send_oneway_beside(Lane lane_name, u16 method, u32 payload_bytes,
+                                                  const Beside& beside) noexcept {
+  LaneEnd& lane = lane_of(lane_name);
+  const OutgoingBlocks blocks(beside);
+  const u32 header = ring::kBlocksAt + static_cast<u32>(blocks.bytes().size());
+  const std::byte* const message = std::exchange(lane.claimed, nullptr);
+  if (!lane.claim_record(header + payload_bytes, lane.admission.reserve())) {
+    if (lane.claim.refusal == ring::Refusal::too_big) return Why::too_big;
+    if (lane.claim.refusal == ring::Refusal::full) return Why::ring_full;
+    broke("an impossible `released` position");
+    return Why::peer_violation;
+  }
+  std::byte* const record = lane.out.memory().bytes(lane.claim.at);
+  std::memmove(record + header, message, payload_bytes);
+  std::memcpy(record + ring::kBlocksAt, blocks.bytes().data(), blocks.bytes().size());
+  lane.out.send_in_place(lane.claim, Head::make(header + payload_bytes, Kind::oneway, ring::flag::extensions, method),
+                         turn_->stamp(), u64{blocks.mask()}, u64{0});
+  counters_.oneways_sent.add();
+  return Why::none;
 }
 
 // Claims anew, for the blocks too, and moves what was written behind them.

@@ -103,6 +103,9 @@ class LinkEnd {
                                          Ticks timeout, ring::u16 credit, const Beside& beside, Why& refused) noexcept;
   [[nodiscard]] CallRoom claim_oneway(ring::Lane lane, ring::u32 payload_bytes) noexcept;
   void send_oneway(ring::Lane lane, ring::u16 method, ring::u32 payload_bytes) noexcept;
+  // The same with trace or metadata. `none`: it was sent.
+  [[nodiscard]] Why send_oneway_beside(ring::Lane lane, ring::u16 method, ring::u32 payload_bytes,
+                                       const Beside& beside) noexcept;
   // Reads on until the call has its answer, keeping what else arrives for the next poll(). A ring that never ends is
   // left once a lap, so that the caller can look at its deadline.
   enum class Found : std::uint8_t { nothing, something, answer };
@@ -334,6 +337,8 @@ class LinkEnd {
   [[nodiscard]] bool attach_arriving(OpenRequest& request) noexcept;
   void run_with_context(LaneEnd& lane, OpenRequest& request, const ServedMethods::Method& method,
                         std::span<const std::byte> payload, std::uint64_t end) noexcept;
+  void serve_oneway_beside(LaneEnd& lane, ring::Record record, const std::byte* header,
+                           std::span<const std::byte> payload) noexcept;
   void run_oneway_with_context(LaneEnd& lane, const std::byte* header, const ServedMethods::Method& method,
                                std::span<const std::byte> payload, std::uint64_t end) noexcept;
   // Ok when the interceptors let it in.

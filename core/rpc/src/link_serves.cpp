@@ -111,8 +111,11 @@ void LinkEnd::serve(LaneEnd& lane, Record record, const std::byte* header_bytes,
 [[gnu::noinline, gnu::flatten]] void LinkEnd::serve_oneway(LaneEnd& lane, Record record, const std::byte* header,
                                                            std::span<const std::byte> payload) noexcept {
   const u32 method_index = record.head.detail();
-  if (served_ == nullptr || method_index >= served_->count() || record.head.flags() != 0) [[unlikely]]
+  if (served_ == nullptr || method_index >= served_->count() || record.head.flags() != 0) [[unlikely]] {
+    if (served_ != nullptr && record.head.flags() == ring::flag::extensions)
+      return serve_oneway_beside(lane, record, header, payload);
     return broke("a one-way message for method %lu with flags %lu", method_index, record.head.flags());
+  }
   const ServedMethods::Method& method = (*served_)[method_index];
   counters_.oneways_received.add();
   if (method.kind != CallKind::oneway || halt_word_->load(std::memory_order_relaxed) != 0) [[unlikely]]
@@ -121,7 +124,7 @@ void LinkEnd::serve(LaneEnd& lane, Record record, const std::byte* header_bytes,
   lane.taken->method.store(method_index, std::memory_order_relaxed);
   lane.taken->since.store(turn_->now, std::memory_order_relaxed);
   oneway_ran_ = false;
-  if (contexts_ != nullptr && contexts_->chain != nullptr) [[unlikely]]
+  if (contexts_ != nullptr) [[unlikely]]
     return run_oneway_with_context(lane, header, method, payload, record.end);
   start_oneway(lane, method, payload, record.end);
 }

@@ -84,7 +84,8 @@ CallRoom LinkState::claim_oneway(const BoundMethod& method, u32 payload_bytes) n
 }
 
 // What there is to say of a refused message; whoever sends many of them wants no more than this.
-Sent LinkState::send_oneway(const BoundMethod& method, CallRoom room, u32 payload_bytes) noexcept {
+Sent LinkState::send_oneway(const BoundMethod& method, CallRoom room, u32 payload_bytes,
+                            MetadataArgument metadata) noexcept {
   if (room.payload == nullptr) [[unlikely]] {
     if (room.refused == Why::wrong_thread) {
       turn_->log(Severity::error, "a one-way message was " + core_->wrong_thread_text());
@@ -104,6 +105,10 @@ Sent LinkState::send_oneway(const BoundMethod& method, CallRoom room, u32 payloa
     count_refusal(Why::too_big);
     return Sent::too_big;
   }
+  const Beside beside{metadata.get(), metadata.get() != nullptr && metadata.get()->trace() ? &*metadata.get()->trace()
+                                                                                           : turn_->inheriting.trace};
+  if (beside.any()) [[unlikely]]
+    return send_oneway_beside(method, payload_bytes, beside);
   end_->send_oneway(method.lane, method.index, payload_bytes);
   end_->sent();
   return Sent::ok;
@@ -321,7 +326,11 @@ StreamCall open_stream(CallClaim&& claim, u32 payload_bytes, const StreamOptions
 }
 
 [[gnu::flatten]] Sent send_oneway(CallClaim&& claim, u32 payload_bytes) noexcept {
-  return claim.link().send_oneway(claim.method(), claim.take(), payload_bytes);
+  return claim.link().send_oneway(claim.method(), claim.take(), payload_bytes, {});
+}
+
+Sent send_oneway(CallClaim&& claim, u32 payload_bytes, MetadataArgument metadata) noexcept {
+  return claim.link().send_oneway(claim.method(), claim.take(), payload_bytes, metadata);
 }
 
 Status take_refusal(LinkState& link) noexcept { return link.take_refusal(); }

@@ -43,7 +43,9 @@ class LinkState final : public ControlPlane::Source {
   [[nodiscard]] StreamCall open_stream(const BoundMethod& method, CallRoom room, std::uint32_t payload_bytes,
                                        const StreamOptions& options) noexcept;
   [[nodiscard]] CallRoom claim_oneway(const BoundMethod& method, std::uint32_t payload_bytes) noexcept;
-  Sent send_oneway(const BoundMethod& method, CallRoom room, std::uint32_t payload_bytes) noexcept;
+  Sent send_oneway(const BoundMethod& method, CallRoom room, std::uint32_t payload_bytes,
+                   MetadataArgument metadata) noexcept;
+  Sent send_oneway_beside(const BoundMethod& method, std::uint32_t payload_bytes, const Beside& beside) noexcept;
   void end_call(std::uint64_t call, bool run_callback) noexcept;  // link_cancel.cpp
   [[nodiscard]] Status take_refusal() noexcept;
 

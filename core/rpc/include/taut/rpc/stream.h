@@ -132,6 +132,8 @@ struct StreamCall {
 [[nodiscard]] CallClaim claim_oneway(LinkState& link, const Binding& binding, std::uint32_t method,
                                      std::uint32_t payload_bytes) noexcept;
 Sent send_oneway(CallClaim&& claim, std::uint32_t payload_bytes) noexcept;
+// The same with metadata; `too_big` also when that is over its bounds.
+Sent send_oneway(CallClaim&& claim, std::uint32_t payload_bytes, MetadataArgument metadata) noexcept;
 
 }  // namespace rpc
 }  // namespace taut
