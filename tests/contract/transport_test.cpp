@@ -113,6 +113,45 @@ TEST_P(Transport, a_timeout_ends_a_call_and_its_late_answer_harms_nobody) {
   EXPECT_TRUE(placed(4, answer).ok());
 }
 
+TEST_P(Transport, metadata_and_trace_travel_beside_the_message_and_only_with_their_call) {
+  Metadata metadata{{"tenant", "blue"}, {"token", std::string(900, 't')}};
+  metadata.set_trace(*TraceContext::from_traceparent("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"));
+  for (int i = 0; i != 100; ++i) {
+    const auto ack = orders->Place(order(1, tell_beside), taut::wait({.metadata = metadata}));
+    EXPECT_STATUS(ack.status(), already_exists, yes, none, "blue 00f067aa0ba902b7-01");
+    EXPECT_STATUS(placed(2, tell_beside), already_exists, yes, none, "nobody none");
+  }
+  orders->Place(order(3, tell_beside), {.metadata = metadata}).then([this](const Answer<desk::Ack>& ack) {
+    ends.push_back(ack.status());
+  });
+  poll_until([&] { return ends.size() == 1; });
+  EXPECT_STATUS(ends[0], already_exists, yes, none, "blue 00f067aa0ba902b7-01");
+  Metadata wrong;
+  EXPECT_FALSE(wrong.add("Not A Key", ""));
+  EXPECT_STATUS(orders->Place(order(4), taut::wait({.metadata = wrong})).status(), invalid_argument, no, bad_metadata,
+                "1 KiB");
+  EXPECT_FALSE(world->journal.entered(4));
+  EXPECT_TRUE(placed(5, answer).ok());
+}
+
+TEST_P(Transport, a_handler_knows_how_long_its_call_waited_and_what_is_left) {
+  const auto ack = orders->Place(order(1, tell_time), taut::wait(30s));
+  ASSERT_TRUE(ack) << ack.status();
+  const auto queued = std::chrono::nanoseconds(ack->id()), left = std::chrono::nanoseconds(ack->desk_id());
+  EXPECT_LE(left, 30s);
+  EXPECT_LE(queued + left, 30s + 16ns) << "the two are parts of the timeout, which travels in steps of 16 ns";
+  EXPECT_GT(left, 0ns);
+  const auto patient = orders->Place(order(2, tell_time), taut::wait(forever));
+  ASSERT_TRUE(patient) << patient.status();
+  EXPECT_EQ(std::chrono::nanoseconds(patient->desk_id()), Nanoseconds::max());
+}
+
+TEST_P(Transport, a_deadline_in_the_past_refuses_its_call_before_it_is_sent) {
+  EXPECT_STATUS(orders->Place(order(1), taut::wait(-1ns)).status(), deadline_exceeded, no, deadline_passed, "sent");
+  EXPECT_TRUE(placed(2, answer).ok());
+  EXPECT_FALSE(world->journal.entered(1));
+}
+
 TEST_P(Transport, deferred_answers_end_their_own_calls) {
   for (std::uint64_t id = 1; id <= 10; ++id) place(id, hold);
   EXPECT_TRUE(placed(11, release_all).ok());

@@ -166,10 +166,12 @@ class Client {
     return claimed;
   }
 
-  Sent tell(Method method, std::string_view payload) {
+  Sent tell(Method method, std::string_view payload, MetadataArgument metadata = {}) {
     CallClaim claimed = claim_oneway(link_->state(), *binding_, method, static_cast<std::uint32_t>(payload.size()));
     if (claimed && !payload.empty()) std::memcpy(claimed.payload(), payload.data(), payload.size());
-    return send_oneway(std::move(claimed), static_cast<std::uint32_t>(payload.size()));
+    const auto bytes = static_cast<std::uint32_t>(payload.size());
+    return metadata.get() != nullptr ? send_oneway(std::move(claimed), bytes, metadata)
+                                     : send_oneway(std::move(claimed), bytes);
   }
   // A call that streams; `outcome` is its end.
   StreamEnd stream(Method method, Outcome& outcome, std::string_view payload = {}, StreamOptions options = {}) {

@@ -168,9 +168,12 @@ TEST(DeadlineTest, ForeverHasNone) {
 TEST(DeadlineTest, ThatIsOverBeforeTheCallEndsItAtOnce) {
   Pair pair;
   const Outcome& outcome = pair.client().call(kSmall, {}, {.timeout = -5ms});
-  pair.pass(1ns);
-  pair.caller().poll();
-  EXPECT_ENDED(outcome, Code::deadline_exceeded, Ran::maybe, Why::timeout);
+  pair.settle();
+  EXPECT_ENDED(outcome, Code::deadline_exceeded, Ran::no, Why::deadline_passed);
+  EXPECT_EQ(pair.service.received[kSmall], 0) << "it was not sent";
+  const Outcome& next = pair.client().call(kSmall, "next");
+  pair.settle();
+  EXPECT_ANSWERED(next, "next");  // the claim of the one before was given back
 }
 
 TEST(DeadlineTest, OfTheLinksUrlIsTheDefault) {

@@ -23,7 +23,7 @@ INSTANTIATE_TEST_SUITE_P(
         Lie{"ALargeMethodThatIsNotThere", Head::make(4000, Kind::request, 0, 0xffff), 0, 1,
             "a request for method 65535 of 8"},
         Lie{"Pieces", Head::make(32, Kind::request, ring::flag::more_pieces), 0, 1, "a request with flags 1"},
-        Lie{"Extensions", Head::make(32, Kind::request), 1, 1, "a request with flags 0 and extensions 1"},
+        Lie{"Extensions", Head::make(32, Kind::request), 32, 1, "a request with flags 0 and extensions 32"},
         Lie{"HalfAHeader", Head::make(16, Kind::request), 0, 1, "a request that is shorter than its header"},
         Lie{"AnAnswer", Head::make(16, Kind::reply, ring::flag::your_id), 0, 1, "an answer to a call that nobody made"},
         Lie{"AKindOfLaterVersions", Head::make(64, Kind::ping), 0, 1, "a record of kind 9, which was not agreed"},

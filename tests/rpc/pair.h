@@ -63,6 +63,7 @@ class Pair {
 
   [[nodiscard]] Dispatcher& server() { return *server_; }
   [[nodiscard]] Dispatcher& caller() { return *client_side_; }
+  [[nodiscard]] Listener& listener() { return *listener_; }
   [[nodiscard]] Client& client(std::size_t i = 0) { return *clients_[i]; }
 
   void serve() {

@@ -89,6 +89,8 @@ TEST(link, agrees_on_everything_that_both_ends_need) {
   EXPECT_EQ(client.clock, server.clock);
   EXPECT_EQ(client.clock, Clock::system().source()) << "one machine, so the stamps nest";
   EXPECT_EQ(client.peer_pid, getpid());
+  EXPECT_EQ(client.peer_uid, geteuid());
+  EXPECT_EQ(pair.at_server().agreement().peer_uid, geteuid());
   EXPECT_EQ(client.peer_methods.method_count(), 2);
   EXPECT_EQ(client.peer_methods.find("test.Service")->fingerprint, 42u);
   for (std::size_t lane = 0; lane < ring::kLaneCount; ++lane) {

@@ -110,6 +110,33 @@ TEST(ObserveTest, APieceSaysOfWhatItIsAPart) {
   EXPECT_EQ(record.payload.size(), 80u);
 }
 
+TEST(ObserveTest, TraceAndMetadataAreSteppedOver) {
+  Link link;
+  const auto lane = ring::Lane::normal;
+  ring::Writer out(ring::NativeWriterMemory(link.client.ring(lane), &link.client.words(lane)->touched,
+                                            &link.server.words(lane)->released),
+                   {.ring_bytes = kSizes[0], .first = kFirst});
+  for (const std::uint16_t claimed : {std::uint16_t{20}, std::uint16_t{60'000}}) {  // the second lies
+    const std::uint32_t bytes = 32 + 32 + 32 + 7;
+    const auto claim = out.claim(bytes);
+    ring::RequestHeader header{};
+    header.call = 256;
+    header.extensions = ring::extension::trace | ring::extension::metadata;
+    std::byte* const record = out.memory().bytes(claim.at);
+    std::memcpy(record + 8, reinterpret_cast<const std::byte*>(&header) + 8, sizeof header - 8);
+    std::memcpy(record + 64, &claimed, sizeof claimed);
+    std::memcpy(record + 96, "message", 7);
+    out.send(claim, Head::make(bytes, Kind::request));
+  }
+  const auto process = observe();
+  const auto& records = process->links.at(0).requests[0].records;
+  ASSERT_EQ(records.size(), 2u);
+  EXPECT_EQ(records[0].extensions, 0);
+  ASSERT_EQ(records[0].payload.size(), 7u);
+  EXPECT_EQ(std::memcmp(records[0].payload.data(), "message", 7), 0);
+  EXPECT_NE(records[1].extensions, 0) << "what cannot be read is left as it is";
+}
+
 TEST(ObserveTest, TheMarkTellsWhatWasTaken) {
   Link link;
   Link::send(link.client, link.server, Kind::request, 1, 0, 200);

@@ -39,6 +39,10 @@ class Core final : public Inbox, public std::enable_shared_from_this<Core> {
   // Links by which a server calls its clients (link_callers.cpp).
   [[nodiscard]] Link link_to_caller(LinkEnd& end);
   void forget_caller(LinkState& link) noexcept;
+  // Interceptors: of a listener, its present links too; of all that is made from now on (core_setup.cpp).
+  Result<void> intercept(std::uint64_t endpoint, ServerInterceptor& interceptor);
+  Result<void> intercept(ServerInterceptor& interceptor);
+  Result<void> intercept(ClientInterceptor& interceptor);
   // The claim of a call is over whose link ended while it was open.
   void drop_claim(std::uint64_t endpoint, ring::Lane lane, const std::byte* payload) noexcept;
   // Ends a call that a link made on one of its ends.
@@ -89,8 +93,9 @@ class Core final : public Inbox, public std::enable_shared_from_this<Core> {
     std::unique_ptr<MethodTable> table;
     std::shared_ptr<const ServedMethods> methods;
     std::shared_ptr<Seats> seats;
-    std::shared_ptr<Seat> seat;          // this dispatcher's
-    std::unique_ptr<Acceptor> acceptor;  // null: another dispatcher accepts
+    std::shared_ptr<Seat> seat;                     // this dispatcher's
+    std::unique_ptr<Acceptor> acceptor;             // null: another dispatcher accepts
+    std::shared_ptr<const ServerChain> chain = {};  // null: no interceptors
     bool draining = false;
   };
   struct LinkUp {
@@ -171,6 +176,8 @@ class Core final : public Inbox, public std::enable_shared_from_this<Core> {
   bool any_news_ = false;
   std::vector<std::unique_ptr<LinkEnd>> husks_;  // ended, but somebody still holds a Reply of theirs
 
+  std::shared_ptr<const ServerChain> server_chain_;  // of the listeners that are made from now on
+  std::vector<ClientInterceptor*> client_chain_;     // and of the links
   std::uint64_t next_endpoint_ = 1;
   std::unordered_map<std::uint64_t, Served> served_;
   std::unordered_map<std::uint64_t, LinkState*> links_;

@@ -162,6 +162,7 @@ Result<Listener> Core::serve(std::string_view text, std::span<Service* const> se
   control_->perform([&] { acceptor.emplace(transport->listen(*url, context)); });
   if (!*acceptor) return acceptor->error();
   served.acceptor = std::move(**acceptor);
+  served.chain = server_chain_;
   std::string name = served.acceptor->url();
   seats->open(name, served.acceptor->deals());
   served_.emplace(endpoint, std::move(served));
@@ -179,8 +180,8 @@ Result<Listener> Core::share(const Listener& listener, std::span<Service* const>
       listener.seats_->join({endpoint, *this, *control_, board_, {services.begin(), services.end()}}, turn_->clock);
   if (!seat) return seat.error();
   auto methods = std::make_shared<const ServedMethods>(services, listener.seats_->limits().reply_bytes_max);
-  served_.emplace(endpoint,
-                  Served{listener.url_, nullptr, std::move(methods), listener.seats_, *std::move(seat), nullptr});
+  served_.emplace(endpoint, Served{listener.url_, nullptr, std::move(methods), listener.seats_, *std::move(seat),
+                                   nullptr, server_chain_});
   return Listener(weak_from_this(), endpoint, listener.url_, listener.seats_);
 }
 
@@ -215,6 +216,9 @@ Result<Link> Core::connect(std::string_view text, const LinkOptions& defaults) {
   }
   auto state = std::make_unique<LinkState>(shared_from_this(), endpoint, url->name(), *options, std::move(offered));
   links_.emplace(endpoint, state.get());
+  for (ClientInterceptor* const interceptor : client_chain_) {
+    if (auto set = state->intercept(*interceptor); !set) return set.error();
+  }
   std::optional<Result<std::unique_ptr<Connector>>> connector;
   control_->perform([&] {
     connector.emplace(transport->connect(*url, context));
@@ -269,6 +273,52 @@ void Core::forget(LinkState& link) noexcept {
   }
 }
 
+namespace {
+
+// A chain only grows at its end, and by a copy: calls that are under way go on with as many as they met.
+Result<std::shared_ptr<const ServerChain>> longer(const std::shared_ptr<const ServerChain>& chain,
+                                                  ServerInterceptor& interceptor) {
+  auto made = chain == nullptr ? std::make_shared<ServerChain>() : std::make_shared<ServerChain>(*chain);
+  if (made->size() == kInterceptorsMax) {
+    return make_error(Code::resource_exhausted, 0, "let one interceptor do the work of two",
+                      "more than %zu interceptors before a service", kInterceptorsMax);
+  }
+  made->push_back(&interceptor);
+  return std::shared_ptr<const ServerChain>(std::move(made));
+}
+
+}  // namespace
+
+Result<void> Core::intercept(std::uint64_t endpoint, ServerInterceptor& interceptor) {
+  const auto served = served_.find(endpoint);
+  if (served == served_.end()) {
+    return make_error(Code::failed_precondition, 0, "set it before the listener goes", "the listener is gone");
+  }
+  auto chain = longer(served->second.chain, interceptor);
+  if (!chain) return chain.error();
+  served->second.chain = *chain;
+  for (const auto& end : ends_) {
+    if (end->endpoint == endpoint) end->intercept(*chain);
+  }
+  return {};
+}
+
+Result<void> Core::intercept(ServerInterceptor& interceptor) {
+  auto chain = longer(server_chain_, interceptor);
+  if (!chain) return chain.error();
+  server_chain_ = *chain;
+  return {};
+}
+
+Result<void> Core::intercept(ClientInterceptor& interceptor) {
+  if (client_chain_.size() == kInterceptorsMax) {
+    return make_error(Code::resource_exhausted, 0, "let one interceptor do the work of two",
+                      "more than %zu interceptors before the calls of a link", kInterceptorsMax);
+  }
+  client_chain_.push_back(&interceptor);
+  return {};
+}
+
 // --- the inbox
 
 void Core::deliver(Event event) {
@@ -313,6 +363,7 @@ void Core::happened(LinkUp& up) {
                  ? std::make_unique<LinkEnd>(turn_, std::move(up.wire), LinkEnd::Side::server, served->second.methods)
                  : std::make_unique<LinkEnd>(turn_, std::move(up.wire), LinkEnd::Side::client, link->second->served());
   end->endpoint = up.endpoint;
+  if (served != served_.end() && served->second.chain != nullptr) end->intercept(served->second.chain);
   hot_.push_back(end.get());
   if (end->wire().needs_pump()) pumped_.push_back(end.get());
   ends_by_link_.emplace(end->wire().agreement().link_id, end.get());

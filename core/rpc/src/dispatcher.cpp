@@ -49,6 +49,11 @@ bool Listener::drain(Nanoseconds at_most) noexcept {
 void Listener::begin_drain() noexcept {
   if (const auto core = core_.lock()) core->begin_drain(endpoint_);
 }
+Result<void> Listener::intercept(ServerInterceptor& interceptor) {
+  const auto core = core_.lock();
+  if (core == nullptr) return make_error(Code::failed_precondition, 0, {}, "the dispatcher of this listener is gone");
+  return core->intercept(endpoint_, interceptor);
+}
 bool Listener::drained() const noexcept {
   const auto core = core_.lock();
   return core == nullptr || core->drained(endpoint_);
@@ -107,6 +112,8 @@ Result<Listener> Dispatcher::share_all(const Listener& listener, std::span<Servi
   return core_->share(listener, services);
 }
 Result<Link> Dispatcher::connect(std::string_view url, LinkOptions options) { return core_->connect(url, options); }
+Result<void> Dispatcher::intercept(ServerInterceptor& interceptor) { return core_->intercept(interceptor); }
+Result<void> Dispatcher::intercept(ClientInterceptor& interceptor) { return core_->intercept(interceptor); }
 int Dispatcher::poll(int units) noexcept { return core_->poll(units); }
 TickReport Dispatcher::poll_until(std::chrono::steady_clock::time_point when) noexcept {
   return core_->poll_until(when);

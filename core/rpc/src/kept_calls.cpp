@@ -84,6 +84,10 @@ PendingCall KeptCalls::send(CallOptions options) noexcept {
   if (!call.binding->service.methods[call.method].idempotent) {
     end_later(call, Status(Code::failed_precondition, Ran::no, Why::none,
                            "the method is not idempotent in its schema: a policy may not send it twice"));
+  } else if (options.metadata.get() != nullptr) {
+    end_later(call,
+              Status(Code::failed_precondition, Ran::no, Why::none,
+                     "a policy keeps the message and no metadata: wait for the call, or set it in an interceptor"));
   } else if (opened_over_ != link_) {
     end_later(call, Status(Code::failed_precondition, Ran::no, Why::none,
                            "a policy belongs to the link that it was made with, and this call is of another one"));

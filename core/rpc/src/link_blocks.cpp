@@ -24,9 +24,9 @@ bool LinkEnd::claim_block(LaneEnd& lane, u32 payload_bytes, u32 reserve) noexcep
 }
 
 // Writes the block's place into the record that was claimed with it.
-void LinkEnd::hand_over_block(LaneEnd& lane, u32 payload_bytes) noexcept {
+void LinkEnd::hand_over_block(LaneEnd& lane, u32 payload_bytes, u32 blocks_before) noexcept {
   const ArenaBlock block = own_blocks_->hand_over(std::exchange(lane.claimed_block, nullptr), payload_bytes);
-  std::memcpy(lane.out.memory().bytes(lane.claim.at) + ring::kBlocksAt, &block, sizeof block);
+  std::memcpy(lane.out.memory().bytes(lane.claim.at) + ring::kBlocksAt + blocks_before, &block, sizeof block);
 }
 
 void LinkEnd::send_request_block(LaneEnd& lane, u16 method, u32 payload_bytes, u64 call, Ticks stamp,
@@ -71,6 +71,7 @@ Buffer LinkEnd::copy_block(std::span<const std::byte> bytes) noexcept {
   if (!found) return;
   OpenRequest* const request = open_request(lane, header);
   if (request == nullptr) return;
+  if (!attach_arriving(*request)) return peer_blocks_->give_back(found->block);
   if (!copies_all_) {
     run_request(lane, *request, record.head.detail(), found->bytes, record.end);
   } else if (Buffer copy = copy_block(found->bytes); copy.bytes != nullptr) {

@@ -63,12 +63,17 @@ constexpr bool is_plain_answer(Head head) noexcept {
   } else {
     send_large_request(lane, *row, method, payload_bytes, rest, stamp);
   }
-  row->end = lane.out.position();
-  row->deadline = timeout == kNever ? kNever : stamp + timeout;
-  if (row->deadline < turn_->earliest_deadline) turn_->earliest_deadline = row->deadline;
+  call_began(lane, *row, stamp, timeout);
+  return row;
+}
+
+[[gnu::always_inline]] inline void LinkEnd::call_began(LaneEnd& lane, PendingTable::Row& row, Ticks stamp,
+                                                       Ticks timeout) noexcept {
+  row.end = lane.out.position();
+  row.deadline = timeout == kNever ? kNever : stamp + timeout;
+  if (row.deadline < turn_->earliest_deadline) turn_->earliest_deadline = row.deadline;
   ++lane.calls_open;
   counters_.calls_sent.add();
-  return row;
 }
 
 // As a request, without grant, row and deadline; its header is that of an answer.

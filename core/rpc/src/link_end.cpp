@@ -57,6 +57,7 @@ LinkEnd::LinkEnd(std::shared_ptr<Turn> turn, std::unique_ptr<Wire> wire, Side si
               wire_->agreement().calls_in_max, wire_->agreement().calls_out_max}},
       pending_(lanes_[0].calls_max + lanes_[1].calls_max, turn_->next_serials()),
       requests_(this, served_ == nullptr ? 0 : lanes_[0].admission.granted() + lanes_[1].admission.granted()) {
+  peer_ = {wire_->agreement().peer_uid, wire_->agreement().peer_pid};
   may_sleep_ =
       peer_board_ != nullptr && (peer_board_->load(std::memory_order_relaxed) & ring::board::never_sleeps) == 0;
   const ArenaMemory arena = wire_->arena();

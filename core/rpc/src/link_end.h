@@ -17,9 +17,11 @@
 
 #include "admission.h"
 #include "blocks.h"
+#include "blocks_beside.h"
 #include "open_requests.h"
 #include "pending_table.h"
 #include "pieces.h"
+#include "request_contexts.h"
 #include "served_methods.h"
 #include "taut/ring/lane.h"
 #include "taut/ring/ring.h"
@@ -101,8 +103,14 @@ class LinkEnd {
   // `credit` is that of the request's header.
   PendingTable::Row* send_request(ring::Lane lane, ring::u16 method, ring::u32 payload_bytes, ring::u32 budget,
                                   Ticks timeout, ring::u16 credit = 0) noexcept;
+  // The same with trace or metadata (link_contexts.cpp). Null: `refused` says why, and the claim is gone.
+  PendingTable::Row* send_request_beside(ring::Lane lane, ring::u16 method, ring::u32 payload_bytes, ring::u32 budget,
+                                         Ticks timeout, ring::u16 credit, const Beside& beside, Why& refused) noexcept;
   [[nodiscard]] CallRoom claim_oneway(ring::Lane lane, ring::u32 payload_bytes) noexcept;
   void send_oneway(ring::Lane lane, ring::u16 method, ring::u32 payload_bytes) noexcept;
+  // The same with trace or metadata. `none`: it was sent.
+  [[nodiscard]] Why send_oneway_beside(ring::Lane lane, ring::u16 method, ring::u32 payload_bytes,
+                                       const Beside& beside) noexcept;
   // Reads on until the call has its answer, keeping what else arrives for the next poll(). A ring that never ends is
   // left once a lap, so that the caller can look at its deadline.
   enum class Found : std::uint8_t { nothing, something, answer };
@@ -164,6 +172,13 @@ class LinkEnd {
   void goodbye_may_be_of_a_drain() noexcept {
     if (ended != nullptr && ended->why == Why::peer_closed && drain_ == Drain::heard) ended->why = Why::draining;
   }
+
+  // --- what stands beside a call (link_contexts.cpp)
+  // From here on these are asked before a handler runs.
+  void intercept(std::shared_ptr<const ServerChain> chain);
+  [[nodiscard]] const Peer& peer() const noexcept { return peer_; }
+  // Null: nothing came with the request, and nobody stood before it.
+  [[nodiscard]] const RequestContext* context_of(const OpenRequest& request) const noexcept;
 
   // --- the end of the link
   // Hands out what the peer had still sent, then ends every call with the verdict that its marks allow.
@@ -275,6 +290,9 @@ class LinkEnd {
   void answer_ping(LaneEnd& lane, const ring::RequestHeader& header) noexcept;
   void run_request(LaneEnd& lane, OpenRequest& request, ring::u32 method_index, std::span<const std::byte> payload,
                    std::uint64_t end) noexcept;
+  void start_handler(LaneEnd& lane, OpenRequest& request, const ServedMethods::Method& method,
+                     std::span<const std::byte> payload, std::uint64_t end) noexcept;
+  void call_began(LaneEnd& lane, PendingTable::Row& row, Ticks stamp, Ticks timeout) noexcept;
   void finish(LaneEnd& lane, ring::Head head, const std::byte* header, std::span<const std::byte> payload) noexcept;
   void prefetch_behind(const LaneEnd& lane, ring::Record record, int expected, std::uint64_t& fetched) noexcept;
   int poll_records(LaneEnd& first_lane, ring::Record record, int budget) noexcept;
@@ -333,6 +351,9 @@ class LinkEnd {
   void serve_oneway(LaneEnd& lane, ring::Record record, const std::byte* header,
                     std::span<const std::byte> payload) noexcept;
 
+  void start_oneway(LaneEnd& lane, const ServedMethods::Method& method, std::span<const std::byte> payload,
+                    std::uint64_t end) noexcept;
+
   // --- streams
   [[nodiscard]] StreamState* find_stream(ring::Head head, const std::byte* header) noexcept;
   void take_item(LaneEnd& lane, ring::Head head, const std::byte* header, std::span<const std::byte> payload) noexcept;
@@ -362,6 +383,26 @@ class LinkEnd {
   void take_cancel(LaneEnd& lane, const std::byte* header) noexcept;
   void nobody_waits(OpenRequest& request, OpenRequest::Void why) noexcept;
 
+  // --- what stands beside a call (link_contexts.cpp)
+  [[nodiscard]] RequestContexts& contexts();
+  void serve_beside(LaneEnd& lane, ring::Record record, ring::RequestHeader header, const std::byte* header_bytes,
+                    std::span<const std::byte> payload) noexcept;
+  [[nodiscard]] bool attach_arriving(OpenRequest& request) noexcept;
+  void run_with_context(LaneEnd& lane, OpenRequest& request, const ServedMethods::Method& method,
+                        std::span<const std::byte> payload, std::uint64_t end) noexcept;
+  void serve_oneway_beside(LaneEnd& lane, ring::Record record, const std::byte* header,
+                           std::span<const std::byte> payload) noexcept;
+  void run_oneway_with_context(LaneEnd& lane, const std::byte* header, const ServedMethods::Method& method,
+                               std::span<const std::byte> payload, std::uint64_t end) noexcept;
+  // Ok when the interceptors let it in.
+  [[nodiscard]] Status let_in(OpenRequest& request, RequestContext& context) noexcept;
+  // Of an answer that was never sent. No status has this detail: its code is 255.
+  static constexpr ring::u16 kLost = 0xffff;
+  void context_over(OpenRequest& request, ring::u16 detail) noexcept;
+  void tell_ended(OpenRequest& request, RequestContext& context, ring::u16 detail) noexcept;
+  void note_refusal(OpenRequest& request, const Status& status) noexcept;
+  [[nodiscard]] Why make_room_beside(LaneEnd& lane, ring::u32 payload_bytes, const OutgoingBlocks& blocks) noexcept;
+
   // --- messages in pieces (link_pieces.cpp)
   [[nodiscard]] bool sending_pieces() const noexcept {
     return !lanes_[0].leaving.empty() || !lanes_[1].leaving.empty();
@@ -369,7 +410,7 @@ class LinkEnd {
   [[nodiscard]] bool claim_buffer(LaneEnd& lane, ring::u32 payload_bytes) noexcept;
   [[nodiscard]] CallRoom claim_large_request(LaneEnd& lane, ring::u32 payload_bytes) noexcept;
   void send_large_request(LaneEnd& lane, PendingTable::Row& row, ring::u16 method, ring::u32 payload_bytes,
-                          ring::u64 budget_and_credit, Ticks stamp) noexcept;
+                          ring::u64 budget_and_credit, Ticks stamp, const OutgoingBlocks* blocks = nullptr) noexcept;
   std::byte* claim_large_answer(OpenRequest& request, ring::u32 payload_bytes) noexcept;
   void send_large_answer(OpenRequest& request, ring::u32 payload_bytes) noexcept;
   void drop_claim(LaneEnd& lane) noexcept;
@@ -396,7 +437,7 @@ class LinkEnd {
 
   // --- messages in the arena (link_blocks.cpp)
   [[nodiscard]] bool claim_block(LaneEnd& lane, ring::u32 payload_bytes, ring::u32 reserve) noexcept;
-  void hand_over_block(LaneEnd& lane, ring::u32 payload_bytes) noexcept;
+  void hand_over_block(LaneEnd& lane, ring::u32 payload_bytes, ring::u32 blocks_before = 0) noexcept;
   void send_request_block(LaneEnd& lane, ring::u16 method, ring::u32 payload_bytes, std::uint64_t call, Ticks stamp,
                           ring::u64 budget_and_credit) noexcept;
   void send_answer_block(LaneEnd& lane, ring::u32 payload_bytes, std::uint64_t call) noexcept;
@@ -417,7 +458,8 @@ class LinkEnd {
   std::byte* claim_answer(OpenRequest& request, ring::u32 payload_bytes) noexcept;
   void send_answer(OpenRequest& request, ring::u32 payload_bytes, ring::u16 detail) noexcept;
   void refuse(OpenRequest& request, Code code, Ran ran, Why why, std::string_view text) noexcept;
-  void close_request(OpenRequest& request) noexcept;
+  // `detail` of its answer; kLost: there will be none.
+  void close_request(OpenRequest& request, ring::u16 detail) noexcept;
 
   std::shared_ptr<Turn> turn_keep_;
   Turn* turn_;
@@ -448,11 +490,17 @@ class LinkEnd {
   std::vector<std::shared_ptr<StreamState>> attended_;  // streams that wait for room, or have something to tell
   std::vector<std::uint64_t> cancels_owed_;             // the rings had no room for them
   bool oneway_ran_ = false;
+  std::unique_ptr<RequestContexts> contexts_;  // null: no request needed one
+  Peer peer_;
   AlignedBytes large_copy_;
   std::unique_ptr<OwnBlocks> own_blocks_;    // null: no arena of ours
   std::unique_ptr<PeerBlocks> peer_blocks_;  // null: none of the peer's
   std::string violation_;
 };
+
+// Until the caller's deadline, and how long the request lay in the ring: as a Reply says it.
+Nanoseconds left_of(const OpenRequest& request) noexcept;
+Nanoseconds queued_of(const OpenRequest& request) noexcept;
 
 // An answer to be given in the next turn.
 void owe(Turn& turn, Turn::Owed answer) noexcept;

@@ -65,12 +65,16 @@ bool LinkEnd::claim_buffer(LaneEnd& lane, u32 payload_bytes) noexcept {
 }
 
 [[gnu::cold, gnu::noinline]] void LinkEnd::send_large_request(LaneEnd& lane, PendingTable::Row& row, u16 method,
-                                                              u32 payload_bytes, u64 budget_and_credit,
-                                                              Ticks stamp) noexcept {
+                                                              u32 payload_bytes, u64 budget_and_credit, Ticks stamp,
+                                                              const OutgoingBlocks* blocks) noexcept {
   row.sending = true;
   lane.leaving_bytes += payload_bytes;
   lane.leaving.push_back({Kind::request, method, row.call, stamp, budget_and_credit, nullptr,
                           std::exchange(lane.claimed_buffer, {}), payload_bytes});
+  if (blocks != nullptr) {
+    lane.leaving.back().blocks.assign(blocks->bytes().begin(), blocks->bytes().end());
+    lane.leaving.back().blocks_mask = blocks->mask();
+  }
   unfinished_ = true;
   send_pieces();
   sent();  // even when no piece had room: the dispatcher polls the link every turn from now on
@@ -128,7 +132,7 @@ bool LinkEnd::send_next(LaneEnd& lane) noexcept {
       row->end = lane.out.position();
       row->sending = false;
     } else {
-      close_request(*message.request);
+      close_request(*message.request, 0);
       counters_.answers_sent.add();
     }
     forget_leaving(lane, 0);
@@ -140,25 +144,28 @@ bool LinkEnd::send_next(LaneEnd& lane) noexcept {
 bool LinkEnd::send_piece(LaneEnd& lane, Leaving& message) noexcept {
   const u32 ring_bytes = lane.out.ring_bytes();
   const u32 promised = lane.admission.reserve();
-  const u32 bytes = std::min(message.total - message.sent, piece_bytes_max(ring_bytes, promised));
-  if (!lane.claim_record(ring::kPieceHeader + bytes, promised + piece_third(ring_bytes, promised))) {
+  const u32 beside = message.sent == 0 ? static_cast<u32>(message.blocks.size()) : 0;
+  const u32 header = ring::kPieceHeader + beside;
+  const u32 bytes = std::min(message.total - message.sent, piece_bytes_max(ring_bytes, promised) - beside);
+  if (!lane.claim_record(header + bytes, promised + piece_third(ring_bytes, promised))) {
     if (lane.claim.refusal == ring::Refusal::violation) broke("an impossible `released` position");
     return false;
   }
   std::byte* const record = lane.out.memory().bytes(lane.claim.at);
   const std::byte* const from = message.buffer.bytes.get() + message.sent;
   // The first line last: the peer waits for it, and would take it away from under a copy that began there.
-  if (bytes > kFirstLine) std::memcpy(record + ring::kStep, from + kFirstLine, bytes - kFirstLine);
+  if (bytes > kFirstLine) std::memcpy(record + header + kFirstLine, from + kFirstLine, bytes - kFirstLine);
   const ring::PieceBlock block{message.total, message.sent};
-  std::memcpy(record + ring::kBlocksAt, &block, sizeof block);
-  std::memcpy(record + ring::kPieceHeader, from, std::min(bytes, kFirstLine));
+  if (beside != 0) std::memcpy(record + ring::kBlocksAt, message.blocks.data(), beside);
+  std::memcpy(record + ring::kBlocksAt + beside, &block, sizeof block);
+  std::memcpy(record + header, from, std::min(bytes, kFirstLine));
   message.sent += bytes;
   const u8 more = message.sent != message.total ? ring::flag::more_pieces : u8{0};
-  const u32 record_bytes = ring::kPieceHeader + bytes;
+  const u32 record_bytes = header + bytes;
   if (message.kind == Kind::request) {
-    constexpr u64 kExtensions = u64{ring::extension::piece} << 48;
+    const u64 extensions = u64{ring::extension::piece} | (beside != 0 ? message.blocks_mask : 0u);
     lane.out.send_in_place(lane.claim, Head::make(record_bytes, Kind::request, more, message.method), message.call,
-                           message.stamp, message.budget_and_credit | kExtensions);
+                           message.stamp, message.budget_and_credit | extensions << 48);
   } else {
     const u8 flags = ring::flag::your_id | ring::flag::extensions | more;
     lane.out.send_in_place(lane.claim, Head::make(record_bytes, Kind::reply, flags), message.call,
@@ -223,7 +230,7 @@ void LinkEnd::forget_arriving(Arriving& arriving) noexcept {
   if (piece->offset == 0) {
     if (arriving.call != 0) return broke("a message in pieces before the one before it was whole");
     OpenRequest* const request = open_request(lane, header);
-    if (request == nullptr) return;
+    if (request == nullptr || !attach_arriving(*request)) return;
     Buffer buffer = turn_->buffers.take(piece->total, counters_);
     if (buffer.bytes == nullptr) {
       return refuse(*request, Code::resource_exhausted, Ran::no, Why::too_big, "no memory for the message");
@@ -380,12 +387,12 @@ void LinkEnd::drop_large() noexcept {
     drop_claim(lane);
     while (!lane.leaving.empty()) {
       if (OpenRequest* request = lane.leaving.front().request) {
-        close_request(*request);
+        close_request(*request, kLost);
         counters_.answers_lost.add();
       }
       forget_leaving(lane, 0);
     }
-    if (lane.arriving.request != nullptr) close_request(*lane.arriving.request);
+    if (lane.arriving.request != nullptr) close_request(*lane.arriving.request, kLost);
     forget_arriving(lane.arriving);
     forget_arriving(lane.arriving_answer);
   }

@@ -15,6 +15,8 @@ void LinkEnd::serve(LaneEnd& lane, Record record, const std::byte* header_bytes,
     return broke("a request for method %lu of %lu", method_index, served_ == nullptr ? 0 : served_->count());
   }
   if ((record.head.flags() & ~ring::flag::taken_wanted) != 0 || header.extensions != 0) [[unlikely]] {
+    if ((header.extensions & ring::extension::of_the_call) != 0)
+      return serve_beside(lane, record, header, header_bytes, payload);
     const bool in_arena = header.extensions == ring::extension::arena && record.head.flags() == 0;
     return in_arena ? serve_block(lane, record, header, header_bytes)
                     : serve_piece(lane, record, header, header_bytes, payload.data());
@@ -82,24 +84,37 @@ void LinkEnd::serve(LaneEnd& lane, Record record, const std::byte* header_bytes,
   lane.taken->call.store(request.call, std::memory_order_relaxed);
   lane.taken->method.store(method_index, std::memory_order_relaxed);
   lane.taken->since.store(turn.now, std::memory_order_relaxed);
+  if (contexts_ != nullptr) [[unlikely]]
+    return run_with_context(lane, request, method, payload, end);
+  start_handler(lane, request, method, payload, end);
+}
 
+[[gnu::always_inline]] inline void LinkEnd::start_handler(LaneEnd& lane, OpenRequest& request,
+                                                          const ServedMethods::Method& method,
+                                                          std::span<const std::byte> payload, u64 end) noexcept {
+  Turn& turn = *turn_;
   ServedCall call(*method.description, payload, RawReply(request), request.ran, *lane.taken, end);
   turn.calling_user = true;
+  turn.inheriting.origin = &request;
   try {
     method.serve(*method.service, call);
   } catch (...) {
     turn.log_thrown("the handler of " + std::string(method.description->name));
     call.reply().refuse(Code::internal, Why::handler_threw, "the handler threw an exception");  // if it still has it
   }
+  turn.inheriting.origin = nullptr;
   turn.calling_user = false;
 }
 
 // There is no row, no answer and no deadline: what cannot be handled is counted.
-[[gnu::noinline, gnu::flatten]] void LinkEnd::serve_oneway(LaneEnd& lane, Record record, const std::byte* /*header*/,
+[[gnu::noinline, gnu::flatten]] void LinkEnd::serve_oneway(LaneEnd& lane, Record record, const std::byte* header,
                                                            std::span<const std::byte> payload) noexcept {
   const u32 method_index = record.head.detail();
-  if (served_ == nullptr || method_index >= served_->count() || record.head.flags() != 0) [[unlikely]]
+  if (served_ == nullptr || method_index >= served_->count() || record.head.flags() != 0) [[unlikely]] {
+    if (served_ != nullptr && record.head.flags() == ring::flag::extensions)
+      return serve_oneway_beside(lane, record, header, payload);
     return broke("a one-way message for method %lu with flags %lu", method_index, record.head.flags());
+  }
   const ServedMethods::Method& method = (*served_)[method_index];
   counters_.oneways_received.add();
   if (method.kind != CallKind::oneway || serve_halt_word_->load(std::memory_order_relaxed) != 0) [[unlikely]]
@@ -108,7 +123,14 @@ void LinkEnd::serve(LaneEnd& lane, Record record, const std::byte* header_bytes,
   lane.taken->method.store(method_index, std::memory_order_relaxed);
   lane.taken->since.store(turn_->now, std::memory_order_relaxed);
   oneway_ran_ = false;
-  ServedCall call(*method.description, payload, RawReply(), oneway_ran_, *lane.taken, record.end);
+  if (contexts_ != nullptr) [[unlikely]]
+    return run_oneway_with_context(lane, header, method, payload, record.end);
+  start_oneway(lane, method, payload, record.end);
+}
+
+[[gnu::always_inline]] inline void LinkEnd::start_oneway(LaneEnd& lane, const ServedMethods::Method& method,
+                                                         std::span<const std::byte> payload, u64 end) noexcept {
+  ServedCall call(*method.description, payload, RawReply(), oneway_ran_, *lane.taken, end);
   turn_->calling_user = true;
   try {
     method.serve(*method.service, call);
@@ -120,7 +142,9 @@ void LinkEnd::serve(LaneEnd& lane, Record record, const std::byte* header_bytes,
     counters_.oneways_refused.add();
 }
 
-void LinkEnd::close_request(OpenRequest& request) noexcept {
+void LinkEnd::close_request(OpenRequest& request, u16 detail) noexcept {
+  if (contexts_ != nullptr) [[unlikely]]
+    context_over(request, detail);
   if (request.stream != nullptr) [[unlikely]]
     end_stream(std::move(request.stream));
   lane_of(request.lane).admission.leave(request.bound);
@@ -163,7 +187,7 @@ void LinkEnd::close_request(OpenRequest& request) noexcept {
   if (request.room == AnswerRoom::staged) {
     const ring::Claim claim = lane.out.claim(bytes);
     if (!claim) [[unlikely]] {
-      close_request(request);
+      close_request(request, kLost);
       counters_.answers_lost.add();
       return broke_promise();
     }
@@ -175,7 +199,7 @@ void LinkEnd::close_request(OpenRequest& request) noexcept {
   } else {
     return send_large_answer(request, payload_bytes);
   }
-  close_request(request);
+  close_request(request, detail);
   counters_.answers_sent.add();
   sent();
 }
@@ -186,17 +210,18 @@ void LinkEnd::close_request(OpenRequest& request) noexcept {
   // What was claimed is not sent any more.
   if (std::exchange(request.room, AnswerRoom::none) != AnswerRoom::none) drop_claim(lane);
   if (closed_) {
-    close_request(request);
+    close_request(request, kLost);
     counters_.answers_lost.add();
     return;
   }
   // Another answer is being written in this lane: this one follows in the next turn.
   if (lane.claimed != nullptr) return owe(*turn_, {&request, Status(code, ran, why, text)});
+  if (contexts_ != nullptr) note_refusal(request, Status(code, ran, why, text));
   // A status is one line: its room was reserved from the start.
   const u32 bytes = std::min<u32>(static_cast<u32>(text.size()), ring::kStep - sizeof(ring::ReplyHeader));
   std::byte* const payload = claim_answer(request, bytes);
-  if (payload == nullptr) return close_request(request);     // the link is broken
-  if (bytes != 0) std::memcpy(payload, text.data(), bytes);  // the data() of an empty text may be null
+  if (payload == nullptr) return close_request(request, kLost);  // the link is broken
+  if (bytes != 0) std::memcpy(payload, text.data(), bytes);      // the data() of an empty text may be null
   const u16 detail = static_cast<u16>(static_cast<u8>(code) | static_cast<u8>(ran) << 8 | static_cast<u8>(why) << 10);
   if (ran == Ran::no) counters_.requests_refused.add();
   send_answer(request, bytes, detail);

@@ -212,6 +212,7 @@ Link::~Link() {
 bool Link::up() const noexcept { return state_->end() != nullptr; }
 Result<void> Link::fits(const rpc::ServiceDescription& service) const { return state_->fits(service); }
 void Link::on_link(std::function<void(bool up)> f) { state_->on_link = std::move(f); }
+Result<void> Link::intercept(ClientInterceptor& interceptor) { return state_->intercept(interceptor); }
 int Link::poll() noexcept { return state_->core()->poll(rpc::Dispatcher::kPollDefault); }
 void Link::adopt_thread() noexcept { state_->core()->adopt_thread(); }
 

@@ -38,6 +38,11 @@ Explained explain(Why why) noexcept {
     case Why::forked:
       return {Code::failed_precondition,
               "this process is a child of fork(): links belong to the process that opened them"};
+    case Why::bad_metadata:
+      return {Code::invalid_argument,
+              "the metadata is over 16 pairs or 1 KiB, or has a key that is none or is there twice"};
+    case Why::deadline_passed:
+      return {Code::deadline_exceeded, "the deadline had passed before the call was sent: its own, or its handler's"};
     case Why::peer_violation:
       return {Code::unavailable, "the server broke the rules of the ring"};
     default:
@@ -70,7 +75,7 @@ Explained explain_towards_client(Why why) noexcept {
 
 // Steps of 16 ns, rounded up; beyond 32 bits only the caller keeps the time.
 u32 budget_of(Nanoseconds timeout) noexcept {
-  const auto steps = (static_cast<std::uint64_t>(timeout.count()) + ring::kBudgetStepNs - 1) / ring::kBudgetStepNs;
+  const auto steps = (static_cast<u64>(timeout.count()) + ring::kBudgetStepNs - 1) / ring::kBudgetStepNs;
   return steps >= ring::kBudgetLonger ? ring::kBudgetLonger : std::max<u32>(static_cast<u32>(steps), 1);
 }
 
@@ -102,7 +107,8 @@ CallRoom LinkState::claim_oneway(const BoundMethod& method, u32 payload_bytes) n
 }
 
 // What there is to say of a refused message; whoever sends many of them wants no more than this.
-Sent LinkState::send_oneway(const BoundMethod& method, CallRoom room, u32 payload_bytes) noexcept {
+Sent LinkState::send_oneway(const BoundMethod& method, CallRoom room, u32 payload_bytes,
+                            MetadataArgument metadata) noexcept {
   if (room.payload == nullptr) [[unlikely]] {
     if (room.refused == Why::wrong_thread) {
       turn_->log(Severity::error, "a one-way message was " + core_->wrong_thread_text());
@@ -122,6 +128,10 @@ Sent LinkState::send_oneway(const BoundMethod& method, CallRoom room, u32 payloa
     count_refusal(Why::too_big);
     return Sent::too_big;
   }
+  const Beside beside{metadata.get(), metadata.get() != nullptr && metadata.get()->trace() ? &*metadata.get()->trace()
+                                                                                           : turn_->inheriting.trace};
+  if (beside.any()) [[unlikely]]
+    return send_oneway_beside(method, payload_bytes, beside);
   end_->send_oneway(method.lane, method.index, payload_bytes);
   end_->sent();
   return Sent::ok;
@@ -131,8 +141,21 @@ void LinkState::drop(const BoundMethod& method, const std::byte* payload) noexce
   core_->drop_claim(endpoint_, method.lane, payload);
 }
 
+[[gnu::noinline]] bool LinkState::inherit_deadline(Nanoseconds timeout, u32& budget, Ticks& ticks) const noexcept {
+  const Origin& origin = *turn_->inheriting.origin;
+  const bool open_ended = origin.budget == ring::kBudgetNone || origin.budget == ring::kBudgetLonger;
+  if (open_ended || timeout >= kPracticallyForever) return true;
+  const Ticks deadline = origin.sent + turn_->budget_ticks(origin.budget);
+  if (turn_->clock.now() >= deadline) return false;
+  const Ticks left = deadline - std::min(deadline, turn_->stamp());  // as send_request() will count from its stamp
+  if (left >= ticks) return true;
+  ticks = left;
+  budget = budget_of(turn_->clock.to_duration(left));
+  return true;
+}
+
 LinkState::Committed LinkState::commit(const BoundMethod& method, CallRoom room, u32 payload_bytes, Nanoseconds timeout,
-                                       u16 credit) noexcept {
+                                       u16 credit, Beside beside) noexcept {
   if (room.payload == nullptr) [[unlikely]]
     return {nullptr, room.refused};
   if (end_ == nullptr || !end_->claimed(method.lane, room.payload)) [[unlikely]] {  // a claim of an end that is over
@@ -146,10 +169,22 @@ LinkState::Committed LinkState::commit(const BoundMethod& method, CallRoom room,
   u32 budget = method.budget;
   Ticks ticks = method.timeout;
   if (timeout.count() != 0) [[unlikely]] {
-    if (timeout.count() < 0) timeout = Nanoseconds{1};  // until a point in time that has passed
+    if (timeout.count() < 0) {  // until a point in time that has passed
+      end_->drop_request(method.lane);
+      return {nullptr, Why::deadline_passed};
+    }
     budget = timeout >= kPracticallyForever ? ring::kBudgetNone : budget_of(timeout);
     ticks = timeout >= kPracticallyForever ? kNever : turn_->clock.to_ticks(timeout);
   }
+  if (turn_->inheriting.origin != nullptr) [[unlikely]] {
+    if (!inherit_deadline(timeout, budget, ticks)) {
+      end_->drop_request(method.lane);
+      return {nullptr, Why::deadline_passed};
+    }
+    if (beside.trace == nullptr) beside.trace = turn_->inheriting.trace;
+  }
+  if (beside.any()) [[unlikely]]
+    return commit_beside(method, payload_bytes, budget, ticks, credit, beside);
   PendingTable::Row* row = end_->send_request(method.lane, method.index, payload_bytes, budget, ticks, credit);
   if (row == nullptr) [[unlikely]]
     return {nullptr, Why::calls_in_flight};
@@ -171,6 +206,8 @@ void LinkState::count_refusal(Why why) noexcept {
 }
 
 SentCall LinkState::send(const BoundMethod& method, CallRoom room, u32 payload_bytes, Nanoseconds timeout) noexcept {
+  if (chain_ != nullptr) [[unlikely]]
+    return send_beside(method, room, payload_bytes, {.timeout = timeout});
   const Committed sent = commit(method, room, payload_bytes, timeout);
   if (sent.row == nullptr) [[unlikely]]
     return finish_later(sent.refused, method);
@@ -183,15 +220,16 @@ SentCall LinkState::send(const BoundMethod& method, CallRoom room, u32 payload_b
                                                     const StreamOptions& options) noexcept {
   const auto credit =
       static_cast<u16>(ring::credit_code(options.credit) | ring::credit_code(options.credit_bytes / ring::kStep) << 8);
-  const Committed sent = commit(method, room, payload_bytes, options.timeout, credit);
-  if (sent.row == nullptr) {
+  PendingTable::Row* row = nullptr;
+  const SentCall sent = send_beside(method, room, payload_bytes,
+                                    {.timeout = options.timeout, .metadata = options.metadata}, credit, &row);
+  if (row == nullptr) {
     auto none = std::make_shared<StreamState>();
     none->turn = core_->shared_turn();
     none->caller = none->over = true;
-    return {StreamEnd(std::move(none)), PendingCall(*this, finish_later(sent.refused, method))};
+    return {StreamEnd(std::move(none)), PendingCall(*this, sent)};
   }
-  end_->sent();
-  return {StreamEnd(end_->open_stream(*sent.row, options)), PendingCall(*this, {&sent.row->callback, sent.row->call})};
+  return {StreamEnd(end_->open_stream(*row, options)), PendingCall(*this, sent)};
 }
 
 // The last call was refused, and its end is queued: the caller wants it now.
@@ -218,7 +256,7 @@ SentCall LinkState::send(const BoundMethod& method, CallRoom room, u32 payload_b
   return {&turn_->finished.back().callback, 0};
 }
 
-Status LinkState::wait(const BoundMethod& method, CallRoom room, u32 payload_bytes, Nanoseconds timeout,
+Status LinkState::wait(const BoundMethod& method, CallRoom room, u32 payload_bytes, const CallOptions& options,
                        AnswerBuffer& buffer) noexcept {
   if (room.refused == Why::wrong_thread) [[unlikely]]
     return refusal(Why::wrong_thread, method);
@@ -226,7 +264,13 @@ Status LinkState::wait(const BoundMethod& method, CallRoom room, u32 payload_byt
     if (room.payload != nullptr) drop(method, room.payload);
     return refusal(Why::inside_handler, method);
   }
-  const Committed sent = commit(method, room, payload_bytes, timeout);
+  const bool beside = chain_ != nullptr || options.metadata.get() != nullptr;
+  if (beside && method.index != LinkEnd::kPing) [[unlikely]]
+    return wait_beside(method, room, payload_bytes, options, buffer);
+  return wait_sent(commit(method, room, payload_bytes, options.timeout), method, buffer);
+}
+
+Status LinkState::wait_sent(const Committed& sent, const BoundMethod& method, AnswerBuffer& buffer) noexcept {
   if (sent.row == nullptr) [[unlikely]] {
     count_refusal(sent.refused);
     // A client that only waits has no other turn in which its link could come back.
@@ -288,6 +332,8 @@ Binding::Binding(const ServiceDescription& with) : service(with), methods(with.m
 
 Binding& bind(LinkState& link, const ServiceDescription& service) { return link.bind(service); }
 
+Inheriting& inheriting(LinkState& link) noexcept { return link.inheriting(); }
+
 [[gnu::flatten]] CallRoom claim_room(LinkState& link, const BoundMethod& method, u32 payload_bytes) noexcept {
   return link.claim(method, payload_bytes);
 }
@@ -316,14 +362,18 @@ StreamCall open_stream(CallClaim&& claim, u32 payload_bytes, const StreamOptions
 }
 
 [[gnu::flatten]] Sent send_oneway(CallClaim&& claim, u32 payload_bytes) noexcept {
-  return claim.link().send_oneway(claim.method(), claim.take(), payload_bytes);
+  return claim.link().send_oneway(claim.method(), claim.take(), payload_bytes, {});
+}
+
+Sent send_oneway(CallClaim&& claim, u32 payload_bytes, MetadataArgument metadata) noexcept {
+  return claim.link().send_oneway(claim.method(), claim.take(), payload_bytes, metadata);
 }
 
 Status take_refusal(LinkState& link) noexcept { return link.take_refusal(); }
 
-Status wait_room(LinkState& link, const BoundMethod& method, CallRoom room, u32 payload_bytes, Nanoseconds timeout,
-                 AnswerBuffer& buffer) noexcept {
-  return link.wait(method, room, payload_bytes, timeout, buffer);
+Status wait_room(LinkState& link, const BoundMethod& method, CallRoom room, u32 payload_bytes,
+                 const CallOptions& options, AnswerBuffer& buffer) noexcept {
+  return link.wait(method, room, payload_bytes, options, buffer);
 }
 
 }  // namespace taut::rpc

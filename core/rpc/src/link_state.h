@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "client_chain.h"
 #include "link_end.h"
 #include "schema_fit.h"
 #include "served_methods.h"
@@ -63,13 +64,20 @@ class LinkState final : public ControlPlane::Source {
   void drop(const BoundMethod& method, const std::byte* payload) noexcept;
   [[nodiscard]] SentCall send(const BoundMethod& method, CallRoom room, std::uint32_t payload_bytes,
                               Nanoseconds timeout) noexcept;
-  Status wait(const BoundMethod& method, CallRoom room, std::uint32_t payload_bytes, Nanoseconds timeout,
+  Status wait(const BoundMethod& method, CallRoom room, std::uint32_t payload_bytes, const CallOptions& options,
               AnswerBuffer& buffer) noexcept;
+  // With metadata, or when interceptors stand before it (link_beside.cpp).
+  [[nodiscard]] SentCall send_beside(const BoundMethod& method, CallRoom room, std::uint32_t payload_bytes,
+                                     const CallOptions& options, std::uint16_t credit = 0,
+                                     PendingTable::Row** row = nullptr) noexcept;
+  Result<void> intercept(ClientInterceptor& interceptor);
 
   [[nodiscard]] StreamCall open_stream(const BoundMethod& method, CallRoom room, std::uint32_t payload_bytes,
                                        const StreamOptions& options) noexcept;
   [[nodiscard]] CallRoom claim_oneway(const BoundMethod& method, std::uint32_t payload_bytes) noexcept;
-  Sent send_oneway(const BoundMethod& method, CallRoom room, std::uint32_t payload_bytes) noexcept;
+  Sent send_oneway(const BoundMethod& method, CallRoom room, std::uint32_t payload_bytes,
+                   MetadataArgument metadata) noexcept;
+  Sent send_oneway_beside(const BoundMethod& method, std::uint32_t payload_bytes, const Beside& beside) noexcept;
   void end_call(std::uint64_t call, bool run_callback) noexcept;  // link_cancel.cpp
   [[nodiscard]] Status take_refusal() noexcept;
 
@@ -92,6 +100,7 @@ class LinkState final : public ControlPlane::Source {
   [[nodiscard]] bool has_news() const noexcept { return !news_.empty(); }
   void forget_news() noexcept { news_.clear(); }
 
+  [[nodiscard]] Inheriting& inheriting() noexcept { return turn_->inheriting; }
   [[nodiscard]] LinkEnd* end() const noexcept { return end_; }
   // What the server may call; null: nothing.
   [[nodiscard]] std::shared_ptr<const ServedMethods> served() const noexcept {
@@ -112,8 +121,21 @@ class LinkState final : public ControlPlane::Source {
   // May `method` be called now? Else the room says why not.
   [[nodiscard]] Why not_callable(const BoundMethod& method) noexcept;
   Committed commit(const BoundMethod& method, CallRoom room, std::uint32_t payload_bytes, Nanoseconds timeout,
-                   std::uint16_t credit = 0) noexcept;
+                   std::uint16_t credit = 0, Beside beside = {}) noexcept;
   SentCall finish_later(Why refused, const BoundMethod& method) noexcept;
+  struct Intercepted;
+  [[nodiscard]] bool begin(Intercepted& call, const BoundMethod& method, const CallOptions& options);
+  void finish(Intercepted& call, const Status& status) noexcept;
+  Committed commit_beside(const BoundMethod& method, std::uint32_t payload_bytes, std::uint32_t budget, Ticks ticks,
+                          std::uint16_t credit, const Beside& beside) noexcept;
+  [[nodiscard]] std::pair<const ServiceDescription*, const MethodDescription*> describe(
+      const BoundMethod& method) const noexcept;
+  Status wait_sent(const Committed& sent, const BoundMethod& method, AnswerBuffer& buffer) noexcept;
+  Status wait_beside(const BoundMethod& method, CallRoom room, std::uint32_t payload_bytes, const CallOptions& options,
+                     AnswerBuffer& buffer) noexcept;
+  // A call made inside a handler ends no later than the handler's own call, unless its timeout is `forever`. False:
+  // that is over.
+  [[nodiscard]] bool inherit_deadline(Nanoseconds timeout, ring::u32& budget, Ticks& ticks) const noexcept;
   [[nodiscard]] Status refusal(Why why, const BoundMethod& method) const noexcept;
   // Of a method that the server lacks, or a service that does not fit: the sentence names both sides.
   [[nodiscard]] Status no_such_call(Why why, const BoundMethod& method) const noexcept;
@@ -137,6 +159,7 @@ class LinkState final : public ControlPlane::Source {
   std::shared_ptr<Core> core_;
   Turn* turn_;
   LinkEnd* end_ = nullptr;
+  std::shared_ptr<ClientChain> chain_;  // null: no interceptors
   std::uint64_t endpoint_;
   std::string url_;
   LinkOptions options_;

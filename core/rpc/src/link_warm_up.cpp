@@ -15,7 +15,7 @@ Status LinkState::warm_up(std::uint32_t calls) noexcept {
     method.timeout = turn_->clock.to_ticks(options_.timeout);
     AnswerBuffer answer;
     Status status;
-    while (times-- != 0 && status.ok()) status = wait(method, claim(method, 0), 0, Nanoseconds{0}, answer);
+    while (times-- != 0 && status.ok()) status = wait(method, claim(method, 0), 0, CallOptions{}, answer);
     return status;
   };
   const Status status = ping(ring::Lane::normal, calls);

@@ -15,6 +15,7 @@
 #include "stream_state.h"
 #include "taut/base/clock.h"
 #include "taut/ring/lane.h"
+#include "taut/rpc/context.h"
 
 namespace taut::rpc {
 
@@ -29,16 +30,15 @@ enum class AnswerRoom : std::uint8_t {
   in_arena,
 };
 
-struct alignas(64) OpenRequest {
+struct alignas(64) OpenRequest : Origin {
+  // First, since it fills what Origin leaves of its last word.
+  std::uint32_t bound = 0;  // bytes of ring reserved for the answer, a multiple of 64
   LinkEnd* end = nullptr;
   std::uint64_t call = 0;  // 0: free
-  Ticks sent = 0;          // the caller's stamp
   union {
     Ticks started = 0;  // when it was taken from the ring
     OpenRequest* next_free;
   };
-  std::uint32_t budget = 0;
-  std::uint32_t bound = 0;   // bytes of ring reserved for the answer, a multiple of 64
   std::uint16_t method = 0;  // its index
   std::uint16_t credit = 0;  // as in the request's header: what the caller takes of a stream at first
   ring::Lane lane = ring::Lane::normal;
@@ -78,6 +78,10 @@ class OpenRequests {
     row.call = 0;
     row.next_free = free_;
     free_ = &row;
+  }
+  [[nodiscard]] std::uint32_t capacity() const noexcept { return capacity_; }
+  [[nodiscard]] std::size_t index_of(const OpenRequest& row) const noexcept {
+    return static_cast<std::size_t>(&row - rows_.get());
   }
   // The open request with this id, or null.
   [[nodiscard]] OpenRequest* find(std::uint64_t call) noexcept {

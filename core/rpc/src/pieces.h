@@ -112,6 +112,9 @@ struct Leaving {
   std::uint32_t total;
   std::uint32_t sent = 0;
   bool given_up = false;  // the caller waits no more, and the peer has a part of it
+  // Trace and metadata of a request: its first piece carries them.
+  std::vector<std::byte> blocks = {};
+  ring::u16 blocks_mask = 0;
 };
 
 // What of a ring is not promised to answers, in thirds: one for a piece, one for the pad before it, and one that pieces

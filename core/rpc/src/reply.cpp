@@ -74,22 +74,22 @@ void RawReply::refuse_too_big(u32 payload_bytes) noexcept {
          "the answer of " + std::to_string(payload_bytes) + " bytes exceeds its room");
 }
 
-Nanoseconds RawReply::left() const noexcept {
-  if (request_ == nullptr || request_->budget == ring::kBudgetNone || request_->budget == ring::kBudgetLonger) {
-    return Nanoseconds::max();
-  }
-  const Turn& turn = request_->end->turn();
+Nanoseconds left_of(const OpenRequest& request) noexcept {
+  if (request.budget == ring::kBudgetNone || request.budget == ring::kBudgetLonger) return Nanoseconds::max();
+  const Turn& turn = request.end->turn();
   const Ticks now = turn.clock.now();
-  const Ticks used = now > request_->sent ? now - request_->sent : 0;
-  const Ticks budget = turn.budget_ticks(request_->budget);
+  const Ticks used = now > request.sent ? now - request.sent : 0;
+  const Ticks budget = turn.budget_ticks(request.budget);
   return used >= budget ? Nanoseconds{0} : turn.clock.to_duration(budget - used);
 }
 
-Nanoseconds RawReply::queued() const noexcept {
-  if (request_ == nullptr) return Nanoseconds{0};
-  return request_->end->turn().clock.to_duration(request_->started > request_->sent ? request_->started - request_->sent
-                                                                                    : 0);
+Nanoseconds queued_of(const OpenRequest& request) noexcept {
+  const Ticks ticks = request.started > request.sent ? request.started - request.sent : 0;
+  return request.end->turn().clock.to_duration(ticks);
 }
+
+Nanoseconds RawReply::left() const noexcept { return request_ == nullptr ? Nanoseconds::max() : left_of(*request_); }
+Nanoseconds RawReply::queued() const noexcept { return request_ == nullptr ? Nanoseconds{0} : queued_of(*request_); }
 
 bool RawReply::cancelled() const noexcept {
   if (request_ == nullptr || !at_home()) return true;

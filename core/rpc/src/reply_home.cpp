@@ -25,7 +25,7 @@ void RawReply::drop_elsewhere(bool wrong_thread) noexcept {
     turn->wake();
     return;
   }
-  end->close_request(request);
+  end->close_request(request, LinkEnd::kLost);
   end->counters_.answers_lost.add();
   if (!end->held_by_replies()) delete end;
 }
@@ -55,7 +55,7 @@ void leave_to_replies(Turn& turn, std::vector<std::unique_ptr<LinkEnd>> ends) no
   turn.gone.store(true, std::memory_order_release);
   turn.core = nullptr;
   turn.wake = nullptr;
-  for (const Turn::Owed& answer : turn.owed) answer.request->end->close_request(*answer.request);
+  for (const Turn::Owed& answer : turn.owed) answer.request->end->close_request(*answer.request, LinkEnd::kLost);
   turn.owed.clear();
   for (auto& end : ends) {
     if (end->held_by_replies()) (void)end.release();

@@ -55,7 +55,7 @@ class RetryState final : public KeptCalls {
   }
   [[nodiscard]] Attempts begin_waiting(const BoundMethod& method, Wait wait) const noexcept {
     Attempts attempts;
-    attempts.deadline = deadline_of(method, wait.timeout);
+    attempts.deadline = deadline_of(method, wait.options.timeout);
     return attempts;
   }
   [[nodiscard]] bool is_of(const LinkState& link) const noexcept { return &link == link_; }
@@ -141,6 +141,7 @@ RetryRounds::RetryRounds(Retry& retry, rpc::LinkState& link, const rpc::Binding&
                          Wait wait) noexcept
     : state_(*retry.state_),
       link_(link),
+      options_(wait.options),
       repeats_(state_.is_of(link) && binding.service.methods[method].idempotent),
       attempts_(state_.begin_waiting(binding.methods[method], wait)) {
   state_.begun();
@@ -148,7 +149,8 @@ RetryRounds::RetryRounds(Retry& retry, rpc::LinkState& link, const rpc::Binding&
 
 Wait RetryRounds::next() noexcept {
   if (++attempts_.made > 1) ++state_.counters.attempts;
-  return taut::wait(state_.attempt_timeout(attempts_));
+  options_.timeout = state_.attempt_timeout(attempts_);
+  return taut::wait(options_);
 }
 
 bool RetryRounds::again(Status& status) noexcept {

@@ -16,6 +16,7 @@
 #include "taut/memory/fork_guard.h"
 #include "taut/ring/board.h"
 #include "timers.h"
+#include "taut/rpc/context.h"
 
 namespace taut::rpc {
 
@@ -39,6 +40,7 @@ struct Turn {
   bool inside = false;               // within Dispatcher::poll(): stamps come from `now`, bells are rung at its end
   bool calling_user = false;         // a handler or callback runs: waits are refused
   bool waiting = false;              // inside a wait: no callback may run
+  Inheriting inheriting;             // set while a handler runs
   bool any_broken = false;           // the peer of some link broke the rules
   Ticks earliest_deadline = kNever;  // of all pending calls and timers, or earlier
   Timers timers;

@@ -54,6 +54,19 @@ Direction direction(const SegmentView* writer, const SegmentView* reader, std::u
   return found;
 }
 
+// Bytes of the blocks of trace and metadata, which say nothing of the message; nothing when they were not copied whole.
+std::optional<std::uint32_t> bytes_beside(std::uint16_t extensions, const std::byte* copy, std::uint32_t copied) {
+  std::uint32_t at = sizeof(ring::RequestHeader);
+  if ((extensions & ring::extension::trace) != 0) at += sizeof(ring::TraceBlock);
+  if ((extensions & ring::extension::metadata) != 0) {
+    std::uint16_t bytes = 0;
+    if (at + sizeof bytes > copied) return std::nullopt;
+    std::memcpy(&bytes, copy + at, sizeof bytes);
+    at += ring::up_to_16(std::uint32_t{bytes});
+  }
+  return at <= copied ? std::optional(at - std::uint32_t{sizeof(ring::RequestHeader)}) : std::nullopt;
+}
+
 ObservedRecord read_record(const ring::Observed& seen, const std::byte* copy) {
   ObservedRecord record;
   record.position = seen.position;
@@ -70,15 +83,19 @@ ObservedRecord read_record(const ring::Observed& seen, const std::byte* copy) {
     record.method = seen.head.detail();
     record.extensions = header.extensions;
     header_bytes = sizeof header;
+    if (const auto beside = bytes_beside(header.extensions, copy, seen.copied)) {
+      record.extensions &= static_cast<std::uint16_t>(~ring::extension::of_the_call);
+      header_bytes += *beside;
+    }
   } else if ((seen.head.flags() & ring::flag::extensions) != 0 && seen.copied >= ring::kBlocksAt) {
     std::memcpy(&record.extensions, copy + sizeof(ring::ReplyHeader), sizeof record.extensions);
     header_bytes = ring::kBlocksAt;
   }
-  if (record.extensions == ring::extension::piece && seen.copied >= ring::kPieceHeader) {
+  if (record.extensions == ring::extension::piece && seen.copied >= header_bytes + sizeof(ring::PieceBlock)) {
     ring::PieceBlock piece;
-    std::memcpy(&piece, copy + ring::kBlocksAt, sizeof piece);
+    std::memcpy(&piece, copy + header_bytes, sizeof piece);
     record.piece = piece;
-    header_bytes = ring::kPieceHeader;
+    header_bytes += sizeof piece;
   }
   record.payload_bytes = seen.head.bytes() - std::min(header_bytes, seen.head.bytes());
   record.payload.assign(copy + header_bytes, copy + std::max(seen.copied, header_bytes));

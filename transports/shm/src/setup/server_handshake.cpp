@@ -185,6 +185,7 @@ Result<void> ServerHandshake::welcome(Packet& packet) {
   agreement.link_id = answer.link;
   agreement.peer_pid = peer_.pid;
   agreement.peer_methods = *std::move(methods);
+  agreement.peer_uid = peer_.uid;
   parts_.emplace(WireParts{std::move(agreement),
                            std::move(spare->segment),
                            *std::move(peer),

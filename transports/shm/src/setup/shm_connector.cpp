@@ -181,6 +181,7 @@ Result<void> ShmConnector::read_welcome(Packet& packet) {
   agreement.clock = *clock;
   agreement.link_id = welcome->link;
   agreement.peer_pid = peer_.pid;
+  agreement.peer_uid = peer_.uid;
   agreement.peer_methods = std::move(description->methods);
   own_->begin(welcome->link, welcome->first_of_client, welcome->first_of_server);
   parts_.emplace(WireParts{std::move(agreement), *std::move(own_), *std::move(peer), std::move(board), nullptr,

@@ -64,6 +64,9 @@ enum class Why : std::uint8_t {
   forked,            // used in a child of fork()
   cancelled,         // the caller gave the call up, or let go of its answer
   stream_misuse,     // an item after the end, a second end, or more than the credit allows
+  deadline_passed,   // of the call, or of the handler that made it, before it was sent
+  bad_metadata,      // over its bounds, or not metadata
+  intercepted,       // an interceptor refused the call
   count_
 };
 static_assert(static_cast<unsigned>(Why::count_) <= 64);

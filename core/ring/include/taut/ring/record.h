@@ -114,7 +114,24 @@ inline constexpr u16 trace = 1;
 inline constexpr u16 metadata = 2;
 inline constexpr u16 arena = 4;
 inline constexpr u16 piece = 8;
+// Those that say something of the call and not of its message. A request's, and of its first piece.
+inline constexpr u16 of_the_call = trace | metadata;
 }  // namespace extension
+
+// Blocks are padded to this, since the message behind them is aligned.
+constexpr u32 up_to_16(u32 bytes) noexcept { return (bytes + 15) & ~u32{15}; }
+
+// extension::trace: W3C Trace Context.
+struct TraceBlock {
+  u8 trace_id[16];
+  u8 span_id[8];
+  u8 flags;
+  u8 zero[7];
+};
+static_assert(sizeof(TraceBlock) == 32);
+
+// extension::metadata: u16 bytes of the block without its padding, at most 1,024; u16 pairs, at most 16; then for each
+// pair u8 bytes of its key, u8 zero, u16 bytes of its value, key, value.
 
 // extension::arena: the message lies in the sender's arena, and the record has no payload.
 struct ArenaBlock {

@@ -19,20 +19,27 @@
 #include "taut/base/result.h"
 #include "taut/base/status.h"
 #include "taut/ring/lane.h"
+#include "taut/rpc/metadata.h"
 
 namespace taut {
 
-// How long a call may take. The default of a method is its schema's `timeout`, else the link's (1 s).
+class ClientInterceptor;
+
+// How long a call may take. The default of a method is its schema's `timeout`, else the link's (1 s). Inside a handler
+// a call ends no later than the call that is being handled, unless its timeout is taut::forever.
+// Metadata travels beside the message (docs/tracing.md).
 struct CallOptions {
-  Nanoseconds timeout{0};  // 0: the default; taut::forever: no timeout
+  Nanoseconds timeout{0};  // 0: the default; taut::forever: no timeout; below 0: over before it is sent
+  MetadataArgument metadata = {};
 };
 inline constexpr Nanoseconds forever = Nanoseconds::max();
 
 // `client.Method(request, taut::wait)` sends and waits for the answer; `taut::wait(50us)` at most so long.
 // Refused inside a handler or callback, before anything is sent.
 struct Wait {
-  Nanoseconds timeout{0};
-  [[nodiscard]] constexpr Wait operator()(Nanoseconds at_most) const noexcept { return {at_most}; }
+  CallOptions options = {};
+  [[nodiscard]] constexpr Wait operator()(Nanoseconds at_most) const noexcept { return {{.timeout = at_most}}; }
+  [[nodiscard]] constexpr Wait operator()(const CallOptions& with) const noexcept { return {with}; }
 };
 inline constexpr Wait wait{};
 
@@ -172,8 +179,10 @@ struct SentCall {
 };
 [[nodiscard]] SentCall send_room(LinkState& link, const BoundMethod& method, CallRoom room, std::uint32_t payload_bytes,
                                  Nanoseconds timeout) noexcept;
+[[nodiscard]] SentCall send_room_with(LinkState& link, const BoundMethod& method, CallRoom room,
+                                      std::uint32_t payload_bytes, const CallOptions& options) noexcept;
 Status wait_room(LinkState& link, const BoundMethod& method, CallRoom room, std::uint32_t payload_bytes,
-                 Nanoseconds timeout, AnswerBuffer& buffer) noexcept;
+                 const CallOptions& options, AnswerBuffer& buffer) noexcept;
 
 void cancel_call(LinkState& link, std::uint64_t call) noexcept;
 void forget_call(LinkState& link, std::uint64_t call) noexcept;
@@ -272,11 +281,13 @@ Binding& bind(LinkState& link, const ServiceDescription& service);  // set-up; l
 // Sends the claimed request with `payload_bytes` of message; more than the claim's room says that writing ran past it,
 // and the call ends with `too_big`.
 inline PendingCall send_call(CallClaim&& claim, std::uint32_t payload_bytes, CallOptions options) noexcept {
+  if (options.metadata.get() != nullptr) [[unlikely]]
+    return {claim.link(), send_room_with(claim.link(), claim.method(), claim.take(), payload_bytes, options)};
   return {claim.link(), send_room(claim.link(), claim.method(), claim.take(), payload_bytes, options.timeout)};
 }
 // The same, and polls the link until the call ended. The reply's payload is put into `buffer`.
 inline Status wait_call(CallClaim&& claim, std::uint32_t payload_bytes, Wait wait, AnswerBuffer& buffer) noexcept {
-  return wait_room(claim.link(), claim.method(), claim.take(), payload_bytes, wait.timeout, buffer);
+  return wait_room(claim.link(), claim.method(), claim.take(), payload_bytes, wait.options, buffer);
 }
 
 // Logs the exception that is being handled, which nobody else will: to the dispatcher that this thread owns, of several
@@ -304,6 +315,8 @@ class Link {
   [[nodiscard]] Result<void> fits(const rpc::ServiceDescription& service) const;
   // `f(bool up)` runs on the polling thread whenever the server went or came back.
   void on_link(std::function<void(bool up)> f);
+  // From the next call on, behind those that were set before. For set-up.
+  Result<void> intercept(ClientInterceptor& interceptor);
   // Makes so many calls that run no handler, one after the other, over the whole path of both sides: rings, tables,
   // caches and branch predictors are warm when the first real call comes. The default goes round a default ring four
   // times. Memory needs nothing: it was touched when the link was made. The status of the first call that failed, else

@@ -24,6 +24,7 @@
 #include "taut/base/log.h"
 #include "taut/base/result.h"
 #include "taut/rpc/call.h"
+#include "taut/rpc/interceptor.h"
 #include "taut/rpc/service.h"
 #include "taut/rpc/transport.h"
 
@@ -94,6 +95,9 @@ class Listener {
   bool drain(Nanoseconds at_most = std::chrono::seconds(5)) noexcept;
   // The same for a program that polls on its own, until drained().
   void begin_drain() noexcept;
+  // Before the handlers of this listener's calls, behind those that were set before. For set-up, on the dispatcher's
+  // thread.
+  Result<void> intercept(ServerInterceptor& interceptor);
   [[nodiscard]] bool drained() const noexcept;
 
  private:
@@ -193,6 +197,11 @@ class Dispatcher {
   requires(sizeof...(Services) != 0) Result<Link> connect(std::string_view url, LinkOptions options = {}) {
     return rpc::that_fits<Services...>(connect(url, options));
   }
+
+  // Before the calls of all listeners, or of all links, that are made from now on: in front of those that they are
+  // given later. At most kInterceptorsMax; for set-up.
+  Result<void> intercept(ServerInterceptor& interceptor);
+  Result<void> intercept(ClientInterceptor& interceptor);
 
   // At most `units` records, posts and answers; returns how many. Never waits.
   int poll(int units = kPollDefault) noexcept;

@@ -112,6 +112,7 @@ class RetryRounds {
  private:
   rpc::RetryState& state_;
   rpc::LinkState& link_;
+  CallOptions options_;
   bool repeats_;
   rpc::Attempts attempts_;
 };

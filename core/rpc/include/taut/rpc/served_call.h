@@ -15,6 +15,8 @@
 #include "taut/base/clock.h"
 #include "taut/base/status.h"
 #include "taut/ring/lane.h"
+#include "taut/rpc/context.h"
+#include "taut/rpc/interceptor.h"
 #include "taut/rpc/stored_function.h"
 #include "taut/rpc/stream.h"
 
@@ -66,6 +68,13 @@ class RawReply {
   [[nodiscard]] Nanoseconds left() const noexcept;
   // How long the request lay in the ring before its handler started.
   [[nodiscard]] Nanoseconds queued() const noexcept;
+  // What came beside the message; views of it end with the duty.
+  [[nodiscard]] MetadataView metadata() const noexcept;
+  [[nodiscard]] const TraceContext* trace() const noexcept;  // null: the call belongs to no trace
+  [[nodiscard]] Peer peer() const noexcept;
+  // For work that goes on behind the handler: calls made while the scope lives inherit as if they were made in it. On
+  // another thread than the dispatcher's they do not.
+  [[nodiscard]] ContextScope go_on() const noexcept;
 
   // Does nobody wait for the answer any more: the caller cancelled, its deadline passed, or its link is over? The duty
   // stays, and with it the grant and every limit that the call counts against.
@@ -114,6 +123,10 @@ class ServedCall {
     std::atomic_signal_fence(std::memory_order_seq_cst);
     *ran_ = true;
   }
+
+  // What came beside the message, and from whom; to be asked before reply(), and valid as long as the call is open.
+  [[nodiscard]] MetadataView metadata() const noexcept { return reply_.metadata(); }
+  [[nodiscard]] const TraceContext* trace() const noexcept { return reply_.trace(); }
 
   // The duty to answer moves to the caller. Without this call it is answered when the ServedCall goes.
   [[nodiscard]] RawReply reply() noexcept { return std::move(reply_); }

@@ -40,6 +40,7 @@ struct StreamOptions {
   Nanoseconds timeout{0};                  // of the whole call; 0: the schema's, else none
   std::uint32_t credit = 256;              // items
   std::uint32_t credit_bytes = 64 * 1024;  // of ring: an item takes its bytes and 16, rounded up to 64
+  MetadataArgument metadata = {};
 };
 
 namespace rpc {
@@ -155,6 +156,8 @@ struct StreamCall {
 [[nodiscard]] CallRoom claim_oneway_room(LinkState& link, const BoundMethod& method,
                                          std::uint32_t payload_bytes) noexcept;
 Sent send_oneway(CallClaim&& claim, std::uint32_t payload_bytes) noexcept;
+// The same with metadata; `too_big` also when that is over its bounds.
+Sent send_oneway(CallClaim&& claim, std::uint32_t payload_bytes, MetadataArgument metadata) noexcept;
 
 }  // namespace rpc
 }  // namespace taut

@@ -81,8 +81,9 @@ struct Agreement {
   Check check = Check::in_place;
   ClockSource clock = ClockSource::monotonic;  // of the stamps on this link
   std::uint64_t link_id = 0;
-  int peer_pid = 0;          // for people: death is never judged by it
-  MethodTable peer_methods;  // what this side may call; empty where the peer serves nothing
+  int peer_pid = 0;                            // for people: death is never judged by it
+  std::optional<std::uint32_t> peer_uid = {};  // as the kernel says; nothing where it says none
+  MethodTable peer_methods;                    // what this side may call; empty where the peer serves nothing
 };
 
 // Why a link ended.

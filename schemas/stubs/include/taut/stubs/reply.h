@@ -63,6 +63,12 @@ class Reply {
   // The client that made this call, to be called in turn: chat::Events::Client events{link}, of a link that is kept. As
   // RawReply::caller().
   [[nodiscard]] Link caller() const { return raw_.caller(); }
+  // What came beside the message; views of it end when this Reply has answered.
+  [[nodiscard]] MetadataView metadata() const noexcept { return raw_.metadata(); }
+  [[nodiscard]] const TraceContext* trace() const noexcept { return raw_.trace(); }  // null: the call has none
+  [[nodiscard]] Peer peer() const noexcept { return raw_.peer(); }
+  // For work that goes on behind the handler: calls made while the scope lives inherit as if they were made in it.
+  [[nodiscard]] rpc::ContextScope go_on() const noexcept { return raw_.go_on(); }
 
  private:
   rpc::RawReply raw_;

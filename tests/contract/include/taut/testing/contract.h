@@ -35,7 +35,20 @@
 namespace taut::testing {
 
 // What an order asks the server to do, in its price.
-enum Wish : std::int32_t { answer, hold, release_all, refuse, drop, throw_up, die, ask_back, push, flood };
+enum Wish : std::int32_t {
+  answer,
+  hold,
+  release_all,
+  refuse,
+  drop,
+  throw_up,
+  die,
+  ask_back,
+  push,
+  flood,
+  tell_beside,
+  tell_time
+};
 
 inline desk::OrderInit order(std::uint64_t id, Wish wish = answer, std::uint32_t quantity = 1) {
   static constexpr std::uint8_t kZeros[8] = {};
@@ -64,6 +77,14 @@ class ContractDesk final : public desk::Orders::Service {
         return;
       case throw_up:
         throw std::runtime_error("the desk fell over");
+      case tell_beside: {
+        const auto tenant = reply.metadata().find("tenant");
+        const std::string trace = reply.trace() != nullptr ? reply.trace()->to_traceparent().substr(36) : "none";
+        return reply.refuse(Code::already_exists, std::string(tenant.value_or("nobody")) + " " + trace);
+      }
+      case tell_time:
+        return reply.send({.id = static_cast<std::uint64_t>(reply.queued().count()),
+                           .desk_id = static_cast<std::uint64_t>(reply.left().count())});
       case die:
         return die_();
       case ask_back:

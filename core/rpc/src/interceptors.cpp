@@ -1,0 +1,38 @@
+// What interceptors see of a request, and what Replies know of the call that they answer.
+#include "link_end.h"
+#include "taut/rpc/interceptor.h"
+
+namespace taut {
+
+MetadataView IncomingCall::metadata() const noexcept { return context_.blocks.view(); }
+const TraceContext* IncomingCall::trace() const noexcept { return context_.trace(); }
+void IncomingCall::set_trace(const TraceContext& trace) noexcept {
+  context_.blocks.trace = trace;
+  context_.blocks.traced = true;
+}
+Nanoseconds IncomingCall::queued() const noexcept { return rpc::queued_of(request_); }
+Nanoseconds IncomingCall::left() const noexcept { return rpc::left_of(request_); }
+std::uint64_t& IncomingCall::note() noexcept { return context_.notes[which_]; }
+
+namespace rpc {
+
+MetadataView RawReply::metadata() const noexcept {
+  const RequestContext* const context = request_ == nullptr ? nullptr : request_->end->context_of(*request_);
+  return context == nullptr ? MetadataView() : context->blocks.view();
+}
+
+const TraceContext* RawReply::trace() const noexcept {
+  const RequestContext* const context = request_ == nullptr ? nullptr : request_->end->context_of(*request_);
+  return context == nullptr ? nullptr : context->trace();
+}
+
+Peer RawReply::peer() const noexcept { return request_ == nullptr ? Peer{} : request_->end->peer(); }
+
+ContextScope RawReply::go_on() const noexcept {
+  static thread_local Inheriting nobodys;
+  if (request_ == nullptr || !request_->end->turn().on_owner()) return {nobodys, CallContext()};
+  return {request_->end->turn().inheriting, CallContext(Inheriting{request_, trace()})};
+}
+
+}  // namespace rpc
+}  // namespace taut
