@@ -14,31 +14,15 @@ constexpr std::array<std::string_view, kCodeCount> kCodeNames = {
 
 constexpr std::array<std::string_view, kRanCount> kRanNames = {"no", "maybe", "yes"};
 
-constexpr std::array<std::string_view, static_cast<std::size_t>(Why::count_)> kWhyNames = {"none",
-                                                                                           "ring_full",
-                                                                                           "calls_in_flight",
-                                                                                           "reply_room",
-                                                                                           "too_big",
-                                                                                           "timeout",
-                                                                                           "expired_in_queue",
-                                                                                           "peer_died",
-                                                                                           "peer_violation",
-                                                                                           "peer_closed",
-                                                                                           "link_closed",
-                                                                                           "not_connected",
-                                                                                           "halted",
-                                                                                           "draining",
-                                                                                           "unknown_method",
-                                                                                           "schema_mismatch",
-                                                                                           "bad_message",
-                                                                                           "reply_dropped",
-                                                                                           "handler_threw",
-                                                                                           "wrong_thread",
-                                                                                           "inside_handler",
-                                                                                           "open_claim",
-                                                                                           "forked",
-                                                                                           "cancelled",
-                                                                                           "stream_misuse"};
+constexpr std::array<std::string_view, static_cast<std::size_t>(Why::count_)> kWhyNames = {
+    "none",           "ring_full",     "calls_in_flight",  "reply_room",
+    "too_big",        "timeout",       "expired_in_queue", "peer_died",
+    "peer_violation", "peer_closed",   "link_closed",      "not_connected",
+    "halted",         "draining",      "unknown_method",   "schema_mismatch",
+    "bad_message",    "reply_dropped", "handler_threw",    "wrong_thread",
+    "inside_handler", "open_claim",    "forked",           "cancelled",
+    "stream_misuse",  "server_limit",  "method_limit",     "queue_delay",
+    "held_back"};
 
 template <class Names, class Enum>
 std::string_view name_of(const Names& names, Enum value) noexcept {

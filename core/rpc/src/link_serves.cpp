@@ -74,6 +74,9 @@ void LinkEnd::serve(LaneEnd& lane, Record record, const std::byte* header_bytes,
     return refuse(request, Code::unavailable, Ran::no, why,
                   why == Why::halted ? "the service is halted" : "the server takes no new calls");
   }
+  if (Limits* const limits = served_->limits(); limits != nullptr) [[unlikely]] {
+    if (!let_in(*limits, request, method_index)) return;
+  }
   const u32 promised = lane.admission.promise(lane.out, method.answer_bound);
   if (promised == 0) [[unlikely]] {
     return refuse(request, Code::resource_exhausted, Ran::no, Why::reply_room, "no room for the answer");
@@ -124,6 +127,8 @@ void LinkEnd::serve(LaneEnd& lane, Record record, const std::byte* header_bytes,
 void LinkEnd::close_request(OpenRequest& request) noexcept {
   if (request.stream != nullptr) [[unlikely]]
     end_stream(std::move(request.stream));
+  if (Limits* const limits = served_->limits(); limits != nullptr) [[unlikely]]
+    count_closed(*limits, request);
   lane_of(request.lane).admission.leave(request.bound);
   requests_.close(request);
 }

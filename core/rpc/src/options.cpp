@@ -28,8 +28,11 @@ constexpr Unit kCountUnits[] = {{"", 1}};
 constexpr uint64_t kArenaBytesMin = 64 * 1024;
 constexpr uint64_t kArenaBytesMax = 768 * 1024 * 1024;
 
+constexpr Nanoseconds kDelayMax = std::chrono::minutes(1);
+
 constexpr const char* kNames =
-    "ring, urgent_ring, inflight, reply_max, message_max, arena, check, allow, schema, timeout, connect_timeout";
+    "ring, urgent_ring, inflight, reply_max, message_max, arena, open_max, delay_max, check, allow, schema, timeout, "
+    "connect_timeout";
 constexpr const char* kTimeHint = "write a number and ns, us, ms, s or min: timeout=50us";
 
 Error bad(const Option& option, const char* why, std::string_view hint = {}) {
@@ -103,6 +106,19 @@ Result<void> read_option(const Option& option, LinkOptions& options) {
   if (name == "urgent_ring") return store(options.urgent_ring_bytes, ring_size(option));
   if (name == "timeout") return store(options.timeout, duration(option));
   if (name == "connect_timeout") return store(options.connect_timeout, duration(option));
+  if (name == "delay_max") {
+    const auto longest = duration(option);
+    if (longest && *longest > kDelayMax)
+      return bad(option, "is longer than a minute", "write how long a call may wait: delay_max=50us");
+    return store(options.delay_max, longest);
+  }
+  if (name == "open_max") {
+    const auto count = number(value, kCountUnits);
+    if (!count || *count == 0 || *count > std::numeric_limits<uint32_t>::max())
+      return bad(option, "is not a number of calls", "write a number from 1: open_max=1024");
+    options.open_max = static_cast<uint32_t>(*count);
+    return {};
+  }
   if (name == "inflight") {
     const auto count = number(value, kCountUnits);
     if (!count || *count == 0 || *count > ring::kRingBytesMax / ring::kStep) {

@@ -22,8 +22,8 @@ bool Seat::has_left() noexcept {
   return inbox_ == nullptr;
 }
 
-Seats::Seats(std::span<Service* const> services, Clock clock, std::uint32_t reply_bytes_max)
-    : services_(services.begin(), services.end()), clock_(clock.source()), reply_bytes_max_(reply_bytes_max) {}
+Seats::Seats(std::span<Service* const> services, Clock clock, const LinkOptions& options)
+    : services_(services.begin(), services.end()), clock_(clock.source()), options_(options) {}
 
 void Seats::open(std::string url, bool deals) {
   const std::lock_guard lock(mutex_);

@@ -17,6 +17,7 @@
 #include "taut/base/result.h"
 #include "taut/memory/board.h"
 #include "taut/rpc/service.h"
+#include "taut/rpc/transport.h"
 
 namespace taut::rpc {
 
@@ -60,8 +61,9 @@ class Seat {
 class Seats {
  public:
   // Of a listener with these services, whose links keep time by `clock`.
-  Seats(std::span<Service* const> services, Clock clock, std::uint32_t reply_bytes_max);
-  [[nodiscard]] std::uint32_t reply_bytes_max() const noexcept { return reply_bytes_max_; }
+  Seats(std::span<Service* const> services, Clock clock, const LinkOptions& options);
+  // As the listener was made.
+  [[nodiscard]] const LinkOptions& options() const noexcept { return options_; }
 
   // The listener is up under this URL, and its transport deals links or gives all of them to the first seat.
   void open(std::string url, bool deals);
@@ -84,7 +86,7 @@ class Seats {
   std::mutex mutex_;
   const std::vector<Service*> services_;
   const ClockSource clock_;
-  const std::uint32_t reply_bytes_max_;
+  const LinkOptions options_;
   std::string url_;
   bool deals_ = false;
   bool closed_ = false;

@@ -46,15 +46,18 @@ struct AllowedUsers {
 
 // Options of a link; each can stand in a URL under the same name.
 struct LinkOptions {
-  std::uint32_t ring_bytes = 64 * 1024;                   // URL: ring
-  std::uint32_t urgent_ring_bytes = 8 * 1024;             // URL: urgent_ring
-  std::uint32_t inflight = 64;                            // calls the client may have unanswered; URL: inflight
-  std::uint32_t reply_bytes_max = 4096;                   // room for answers whose schema sets no bound; URL: reply_max
-  std::uint32_t message_bytes_max = 16 * 1024 * 1024;     // of a message that arrives in pieces; URL: message_max
-  std::uint32_t arena_bytes = 0;                          // for messages above a record, read in place; URL: arena
-  std::optional<Check> check = std::nullopt;              // none: copy for another user. URL: check=in_place|copy
-  AllowedUsers allow = {};                                // URL: allow=group, allow=uid:1001,uid:1002
-  bool schema_exact = false;                              // URL: schema=exact
+  std::uint32_t ring_bytes = 64 * 1024;                // URL: ring
+  std::uint32_t urgent_ring_bytes = 8 * 1024;          // URL: urgent_ring
+  std::uint32_t inflight = 64;                         // calls the client may have unanswered; URL: inflight
+  std::uint32_t reply_bytes_max = 4096;                // room for answers whose schema sets no bound; URL: reply_max
+  std::uint32_t message_bytes_max = 16 * 1024 * 1024;  // of a message that arrives in pieces; URL: message_max
+  std::uint32_t arena_bytes = 0;                       // for messages above a record, read in place; URL: arena
+  std::optional<Check> check = std::nullopt;           // none: copy for another user. URL: check=in_place|copy
+  AllowedUsers allow = {};                             // URL: allow=group, allow=uid:1001,uid:1002
+  bool schema_exact = false;                           // URL: schema=exact
+  // A listener's, for all its links on one dispatcher together (docs/overload.md); 0: no limit.
+  std::uint32_t open_max = 0;                             // calls taken on and not answered; URL: open_max
+  Nanoseconds delay_max{0};                               // that a call may have waited when it is; URL: delay_max
   Nanoseconds timeout = std::chrono::seconds(1);          // of a call that names none; URL: timeout
   Nanoseconds connect_timeout = std::chrono::seconds(1);  // URL: connect_timeout
 };
