@@ -8,8 +8,10 @@ namespace taut::rpc::testing {
 
 class JoinedPair {
  public:
-  explicit JoinedPair(const std::string& options = "", std::uint64_t first_position = 0) : joint(first_position) {
-    auto listening = server.serve("joined://bytes" + options, service);
+  // `limits`: options of the server alone.
+  explicit JoinedPair(const std::string& options = "", std::uint64_t first_position = 0, const std::string& limits = "")
+      : joint(first_position) {
+    auto listening = server.serve("joined://bytes" + options + limits, service);
     EXPECT_TRUE(listening) << listening.error();
     listener_.emplace(std::move(*listening));
     client.emplace(connect(options));
@@ -23,6 +25,7 @@ class JoinedPair {
   Dispatcher caller{transports(joint.transport()), options_of()};
   std::optional<Client> client;
 
+  [[nodiscard]] Listener& listener() { return *listener_; }
   [[nodiscard]] JoinedMemory& memory() { return *joint.made().memory; }
   [[nodiscard]] Counters& client_counters() { return memory().counters(0); }
   [[nodiscard]] Counters& server_counters() { return memory().counters(1); }

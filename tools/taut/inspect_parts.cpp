@@ -2,6 +2,7 @@
 
 #include <array>
 #include <cmath>
+#include <cstring>
 
 #include "say.h"
 
@@ -54,8 +55,15 @@ std::optional<std::string> status_of(const shm::ObservedRecord& record) {
   const auto ran = static_cast<Ran>(detail >> 8 & 3);
   const auto why = static_cast<Why>(detail >> 10);
   std::string text = fmt::format("{} (ran: {}, why: {})", to_text(code), to_text(ran), to_text(why));
-  if (!record.payload.empty()) {
-    const std::string_view sentence(reinterpret_cast<const char*>(record.payload.data()), record.payload.size());
+  std::span<const std::byte> payload = record.payload;
+  std::uint32_t steps = 0;
+  if (says_when(why) && payload.size() >= sizeof steps) {
+    std::memcpy(&steps, payload.data(), sizeof steps);
+    payload = payload.subspan(sizeof steps);
+    text += fmt::format(", retry after {}", short_time(Nanoseconds{std::int64_t{steps} * Status::kWaitStepNs}));
+  }
+  if (!payload.empty()) {
+    const std::string_view sentence(reinterpret_cast<const char*>(payload.data()), payload.size());
     const std::string quoted = json_text(sentence);  // printable
     text += ": " + quoted.substr(1, quoted.size() - 2);
   }

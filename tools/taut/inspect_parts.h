@@ -46,13 +46,12 @@ std::string_view to_text(rpc::Check check) noexcept;
 std::optional<std::uint64_t> open_calls(const shm::ObservedSide& side, shm::Side which);
 
 inline constexpr const char* kCounterNames[] = {
-    "calls_sent",      "calls_refused",     "answers_received", "answers_late",
-    "calls_timed_out", "requests_received", "requests_refused", "requests_expired",
-    "answers_sent",    "answers_lost",      "bells_rung",       "slow_checks",
-    "violations",      "pieces_sent",       "pieces_received",  "buffers_allocated",
-    "calls_cancelled", "cancels_received",  "oneways_sent",     "oneways_received",
-    "oneways_refused", "items_sent",        "items_received",   "items_dropped",
-    "streams_misused"};
+    "calls_sent",           "calls_refused",        "answers_received",    "answers_late",   "calls_timed_out",
+    "requests_received",    "requests_refused",     "requests_expired",    "answers_sent",   "answers_lost",
+    "bells_rung",           "slow_checks",          "violations",          "pieces_sent",    "pieces_received",
+    "buffers_allocated",    "calls_cancelled",      "cancels_received",    "oneways_sent",   "oneways_received",
+    "oneways_refused",      "items_sent",           "items_received",      "items_dropped",  "streams_misused",
+    "requests_over_server", "requests_over_method", "requests_over_delay", "calls_held_back"};
 
 void draw(const Inspected& inspected);
 void print_json(const Inspected& inspected);

@@ -21,7 +21,8 @@ constexpr std::array<std::string_view, static_cast<std::size_t>(Why::count_)> kW
     "halted",         "draining",        "unknown_method",   "schema_mismatch",
     "bad_message",    "reply_dropped",   "handler_threw",    "wrong_thread",
     "inside_handler", "open_claim",      "forked",           "cancelled",
-    "stream_misuse",  "deadline_passed", "bad_metadata",     "intercepted"};
+    "stream_misuse",  "deadline_passed", "bad_metadata",     "intercepted",
+    "server_limit",   "method_limit",    "queue_delay",      "held_back"};
 
 template <class Names, class Enum>
 std::string_view name_of(const Names& names, Enum value) noexcept {

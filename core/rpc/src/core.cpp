@@ -14,6 +14,9 @@ using namespace std::chrono_literals;
 constexpr std::uint32_t kTurnsUntilCold = 4096;
 constexpr std::size_t kAlwaysHot = 8;
 
+// Urgent lanes that are looked at behind each slice.
+constexpr std::size_t kUrgentLooks = 16;
+
 constexpr Nanoseconds kYieldFor = 100us;
 // A lost wake-up would cost at most this; none is known.
 constexpr Nanoseconds kSleepMax = 100ms;
@@ -36,15 +39,15 @@ int Core::poll(int budget) noexcept {
   if (!pumped_.empty()) pump();
   int done = 0;
   if (turn.from_outside.load(std::memory_order_relaxed) != 0) [[unlikely]]
-    done = take_from_outside(budget);
+    done = count(take_from_outside(budget));
   turn.inside = true;
   // One unit is kept for the cold links: hot ones that fill every turn would else keep them waiting for ever.
   const int kept = !cold_.empty() && budget > 1 ? 1 : 0;
   done += poll_links(budget - done - kept);
   if (!cold_.empty() && done < budget) [[unlikely]]
-    done += poll_cold(budget - done);
+    done += count(poll_cold(budget - done));
   if (!turn.finished.empty()) [[unlikely]]
-    done += run_finished();
+    done += count(run_finished());
   if (turn.first_asked != nullptr) [[unlikely]]
     run_turn_ends();
   while (LinkEnd* end = turn.first_due) {
@@ -56,10 +59,9 @@ int Core::poll(int budget) noexcept {
     end_the_broken();
   turn.inside = false;
   if (done == 0) {
-    turn.now = turn.clock.now();
-  } else if ((turn.unstamped += done % kRecordsPerBatch) >= kRecordsPerBatch) {  // a link reads it for each full batch
-    turn.unstamped = 0;
-    turn.now = turn.clock.now();
+    turn.found_nothing();
+  } else if (turn.unstamped >= kRecordsPerBatch) {
+    turn.stamp_after(0);
   }
   if (turn.now >= turn.earliest_deadline) [[unlikely]]
     expire_calls();
@@ -88,19 +90,47 @@ bool Core::may_poll() noexcept {
 }
 
 int Core::poll_links(int budget) noexcept {
+  Turn& turn = *turn_;
   int done = 0;
-  // A handler may make or end links: the list is looked at anew each time.
-  for (std::size_t i = 0; i < hot_.size() && done < budget; ++i) {
-    if (++next_hot_ >= hot_.size()) next_hot_ = 0;  // whoever used up the budget is not first again
-    LinkEnd& end = *hot_[next_hot_];
-    const int found = end.poll(budget - done);
-    done += found;
-    if (found != 0) {
-      end.idle_polls = 0;
-    } else if (++end.idle_polls >= kTurnsUntilCold && ends_.size() > kAlwaysHot) [[unlikely]] {
-      grow_cold(next_hot_);
+  bool more = true;
+  while (more && done < budget) {
+    more = false;
+    const bool alone = hot_.size() <= 1;
+    // A handler may make or end links: the list is looked at anew each time.
+    for (std::size_t i = 0; i < hot_.size() && done < budget; ++i) {
+      if (++next_hot_ >= hot_.size()) next_hot_ = 0;  // whoever used up the budget is not first again
+      LinkEnd& end = *hot_[next_hot_];
+      const int allowed = alone ? budget - done : std::min(budget - done, turn.slice);
+      const int found = end.poll(allowed);
+      done += found;
+      turn.unstamped += found % kRecordsPerBatch;  // a link reads the clock for each full batch
+      if (found != 0) {
+        end.idle_polls = 0;
+        more |= found >= std::min(allowed, kRecordsPerBatch);
+        if (!alone) done += after_slice(found, budget - done);
+      } else if (++end.idle_polls >= kTurnsUntilCold && ends_.size() > kAlwaysHot) [[unlikely]] {
+        grow_cold(next_hot_);
+      }
     }
   }
+  return done;
+}
+
+// A link had its turn, and others wait: those first who are in a hurry, when so much was handled as fits a slice. A
+// slice costs more than these looks.
+int Core::after_slice(int found, int budget) noexcept {
+  Turn& turn = *turn_;
+  if (turn.unstamped >= kRecordsPerBatch) turn.stamp_after(0);
+  since_urgent_ += found;
+  if (since_urgent_ < turn.slice) return 0;
+  since_urgent_ = 0;
+  int done = 0;
+  for (std::size_t looks = std::min(hot_.size(), kUrgentLooks); looks != 0 && done < budget; --looks) {
+    if (++next_urgent_ >= hot_.size()) next_urgent_ = 0;
+    LinkEnd& end = *hot_[next_urgent_];
+    if (end.urgent_waiting()) done += end.poll(1);
+  }
+  turn.unstamped += done;
   return done;
 }
 

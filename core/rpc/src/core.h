@@ -30,6 +30,7 @@ class Core final : public Inbox, public std::enable_shared_from_this<Core> {
   Result<Listener> serve(std::string_view url, std::span<Service* const> services);
   Result<Listener> share(const Listener& listener, std::span<Service* const> services);
   Result<Link> connect(std::string_view url, const LinkOptions& options);
+  Result<void> limit(std::uint64_t endpoint, std::string_view method, std::uint32_t calls_max);
   void stop_listening(std::uint64_t endpoint) noexcept;
   // The listener's links take no new calls, and end when what they took is answered (link_drain.cpp).
   void begin_drain(std::uint64_t endpoint) noexcept;
@@ -91,7 +92,7 @@ class Core final : public Inbox, public std::enable_shared_from_this<Core> {
   struct Served {
     std::string url;
     std::unique_ptr<MethodTable> table;
-    std::shared_ptr<const ServedMethods> methods;
+    std::shared_ptr<ServedMethods> methods;
     std::shared_ptr<Seats> seats;
     std::shared_ptr<Seat> seat;                     // this dispatcher's
     std::unique_ptr<Acceptor> acceptor;             // null: another dispatcher accepts
@@ -123,7 +124,10 @@ class Core final : public Inbox, public std::enable_shared_from_this<Core> {
     return turn_->on_owner() && !turn_->calling_user && !turn_->waiting && !forked();
   }
   int poll_links(int budget) noexcept;
+  int after_slice(int found, int budget) noexcept;
   int poll_cold(int budget) noexcept;
+  // Units of work that are no records of a hot link: the clock is read behind so many of any kind.
+  int count(int units) noexcept { return turn_->unstamped += units, units; }
   void grow_cold(std::size_t hot_index) noexcept;
   int take_from_outside(int budget) noexcept;
   int run_posts(int budget) noexcept;
@@ -170,6 +174,8 @@ class Core final : public Inbox, public std::enable_shared_from_this<Core> {
   std::vector<LinkEnd*> hot_;                                      // polled every turn
   ColdLinks cold_;                                                 // a few every turn
   std::size_t next_hot_ = 0;
+  int since_urgent_ = 0;  // records since the urgent lanes of all were looked at
+  std::size_t next_urgent_ = 0;
   std::vector<Turn::Finished> running_finished_;
   std::vector<LinkEnd*> pumped_;  // whose transport moves records itself
   bool some_ended_ = false;

@@ -129,6 +129,14 @@ Error unknown_scheme(const Url& url, const std::vector<std::unique_ptr<Transport
                     url.scheme.c_str(), url.name().c_str());
 }
 
+std::shared_ptr<ServedMethods> methods_of(std::span<Service* const> services, const LinkOptions& options,
+                                          const Clock& clock) {
+  auto methods = std::make_shared<ServedMethods>(services, options.reply_bytes_max);
+  if (options.open_max != 0) methods->limit().all.allow(options.open_max);
+  if (options.delay_max.count() != 0) methods->limit().delay.allow(clock.to_ticks(options.delay_max));
+  return methods;
+}
+
 }  // namespace
 
 Result<Listener> Core::serve(std::string_view text, std::span<Service* const> services) {
@@ -152,7 +160,7 @@ Result<Listener> Core::serve(std::string_view text, std::span<Service* const> se
   const auto seats = std::make_shared<Seats>(services, turn_->clock, *limits);
   Served served{url->name(),
                 std::make_unique<MethodTable>(std::move(*table)),
-                std::make_shared<const ServedMethods>(services, limits->reply_bytes_max),
+                methods_of(services, *limits, turn_->clock),
                 seats,
                 seats->found({endpoint, *this, *control_, board_, {services.begin(), services.end()}}),
                 nullptr};
@@ -179,10 +187,27 @@ Result<Listener> Core::share(const Listener& listener, std::span<Service* const>
   auto seat =
       listener.seats_->join({endpoint, *this, *control_, board_, {services.begin(), services.end()}}, turn_->clock);
   if (!seat) return seat.error();
-  auto methods = std::make_shared<const ServedMethods>(services, listener.seats_->limits().reply_bytes_max);
+  auto methods = methods_of(services, listener.seats_->limits(), turn_->clock);
   served_.emplace(endpoint, Served{listener.url_, nullptr, std::move(methods), listener.seats_, *std::move(seat),
                                    nullptr, server_chain_});
   return Listener(weak_from_this(), endpoint, listener.url_, listener.seats_);
+}
+
+Result<void> Core::limit(std::uint64_t endpoint, std::string_view method, std::uint32_t calls_max) {
+  const auto served = served_.find(endpoint);
+  if (served == served_.end() || !on_owner()) {
+    return make_error(Code::failed_precondition, 0, "limit methods on the dispatcher's thread", "limit() %s",
+                      served == served_.end() ? "of a listener that is gone" : wrong_thread_text().c_str());
+  }
+  ServedMethods& methods = *served->second.methods;
+  const std::optional<std::uint32_t> index = methods.find(method);
+  if (!index) {
+    return make_error(Code::not_found, 0,
+                      "write it as in the schema, with its service where two have one: desk.Orders.Place",
+                      "no method, or more than one, is called '%.*s'", static_cast<int>(method.size()), method.data());
+  }
+  methods.limit().of(*index).allow(calls_max);
+  return {};
 }
 
 Result<Link> Core::connect(std::string_view text, const LinkOptions& defaults) {
@@ -190,6 +215,10 @@ Result<Link> Core::connect(std::string_view text, const LinkOptions& defaults) {
   if (!url) return url.error();
   auto options = read_options(*url, defaults);
   if (!options) return options.error();
+  if (options->open_max != 0 || options->delay_max.count() != 0) {
+    return make_error(Code::invalid_argument, 0, "write it in the URL of the server",
+                      "open_max or delay_max in %s: limits are the server's", url->name().c_str());
+  }
   Transport* transport = transport_of(*url);
   if (transport == nullptr) return unknown_scheme(*url, transports_);
   if (!on_owner()) {

@@ -42,6 +42,11 @@ Listener::~Listener() {
   if (const auto core = core_.lock()) core->stop_listening(endpoint_);
 }
 
+Result<void> Listener::limit(std::string_view method, std::uint32_t calls_max) {
+  const auto core = core_.lock();
+  if (core == nullptr) return make_error(Code::failed_precondition, 0, {}, "the dispatcher of the listener is gone");
+  return core->limit(endpoint_, method, calls_max);
+}
 bool Listener::drain(Nanoseconds at_most) noexcept {
   const auto core = core_.lock();
   return core == nullptr || core->drain(endpoint_, at_most);

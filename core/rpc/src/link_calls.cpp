@@ -21,8 +21,9 @@ constexpr bool is_plain_answer(Head head) noexcept {
     return {nullptr, 0, Why::open_claim};
   if (broken_) [[unlikely]]
     return {nullptr, 0, Why::peer_violation};
-  if (lane.calls_open >= lane.calls_max) [[unlikely]]
-    return {nullptr, 0, Why::calls_in_flight};
+  if (lane.calls_open >= lane.calls_max) [[unlikely]] {
+    if (const Why why = no_grant(lane); why != Why::none) return {nullptr, 0, why};
+  }
   if (halt_word_->load(std::memory_order_relaxed) != 0) [[unlikely]]
     return {nullptr, 0, halted()};
   const u32 bytes = sizeof(ring::RequestHeader) + payload_bytes;
@@ -119,11 +120,18 @@ constexpr bool is_plain_answer(Head head) noexcept {
   const auto code = static_cast<u8>(detail);
   const auto ran = static_cast<u8>(detail >> 8) & 3;
   const auto why = static_cast<u8>(detail >> 10);
+  const Why cause = why < static_cast<u8>(Why::count_) ? static_cast<Why>(why) : Why::none;
+  u32 wait = 0;
+  if (says_when(cause) && payload.size() >= sizeof wait) {
+    std::memcpy(&wait, payload.data(), sizeof wait);
+    payload = payload.subspan(sizeof wait);
+  }
   const std::string_view text(reinterpret_cast<const char*>(payload.data()),
                               std::min<std::size_t>(payload.size(), kStatusTextMax));
-  return {code != 0 && code < kCodeCount ? static_cast<Code>(code) : Code::unknown,
-          ran < static_cast<int>(kRanCount) ? static_cast<Ran>(ran) : Ran::maybe,
-          why < static_cast<u8>(Why::count_) ? static_cast<Why>(why) : Why::none, text};
+  Status status(code != 0 && code < kCodeCount ? static_cast<Code>(code) : Code::unknown,
+                ran < static_cast<int>(kRanCount) ? static_cast<Ran>(ran) : Ran::maybe, cause, text);
+  status.set_retry_after(Nanoseconds{std::int64_t{wait} * Status::kWaitStepNs});
+  return status;
 }
 
 void LinkEnd::finish(LaneEnd& lane, Head head, const std::byte* header_bytes,
@@ -145,7 +153,7 @@ void LinkEnd::finish(LaneEnd& lane, Head head, const std::byte* header_bytes,
   } else if (head.flags() != ring::flag::your_id) {
     broke("an answer with flags %lu, which were not agreed", head.flags());
   } else {
-    run_callback(*row, {read_status(head, payload), {}});
+    run_callback(*row, {read_refusal(lane, head, payload), {}});
   }
 }
 
@@ -296,7 +304,7 @@ inline void LinkEnd::give_back(LaneEnd& lane, Record record) noexcept {
   } else {
     const u32 copied =
         std::min<u32>(bytes, (record.head.bytes() <= kCopyMax ? kCopyMax : ring::kStep) - sizeof(ring::ReplyHeader));
-    status = read_status(record.head, {buffer.record() + sizeof(ring::ReplyHeader), copied});
+    status = read_refusal(lane, record.head, {buffer.record() + sizeof(ring::ReplyHeader), copied});
   }
   row->call = 0;
   close_row(*row);

@@ -33,7 +33,8 @@ LinkEnd::LaneEnd::LaneEnd(Lane lane, const ring::LaneMemory& memory, ring::Shape
       taken(&memory.own->taken),
       peer_taken(&memory.peer->taken),
       admission(grants_of(out_shape, granted_in)),
-      calls_max(grants_of(in_shape, granted_out)) {
+      calls_max(grants_of(in_shape, granted_out)),
+      window(calls_max) {
   taken->position.store(in_shape.first, std::memory_order_relaxed);  // before the link is announced: nothing ran yet
   kept.reserve(in_shape.ring_bytes / ring::kStep);  // a wait can read past no more records than the ring holds
 }
@@ -112,7 +113,7 @@ int LinkEnd::poll(int budget) noexcept {
   LaneEnd& urgent = lanes_[1];
   if (normal.claimed != nullptr || urgent.claimed != nullptr) [[unlikely]]
     return refuse_poll(first_lane, record);
-  if (expected_ > 1) {
+  if (expected_ > 1 && turn_->cheap()) {
     normal.out.begin_batch();
     batching_ = true;
     sent();
@@ -130,7 +131,8 @@ int LinkEnd::poll(int budget) noexcept {
     if (const int more = expected_ - done - 1; more > 0) prefetch_behind(*lane, record, more, fetched);
     handle(*lane, record);
     if (++done % kRecordsPerBatch == 0) {
-      turn_->now = turn_->clock.now();
+      turn_->stamp_after(kRecordsPerBatch);
+      if (!turn_->cheap()) budget = done;  // they take longer than those before: others may be waiting
       if (batching_) {
         normal.out.end_batch();
         normal.out.begin_batch();

@@ -22,6 +22,7 @@
 #include "pending_table.h"
 #include "pieces.h"
 #include "request_contexts.h"
+#include "send_window.h"
 #include "served_methods.h"
 #include "taut/ring/lane.h"
 #include "taut/ring/ring.h"
@@ -42,10 +43,6 @@ using ring::u16;
 using ring::u32;
 using ring::u64;
 using ring::u8;
-
-// After so many records of a turn the clock is read anew, and what was sent is shown: the peer works on it while the
-// turn goes on. Both sides stay busy with half a default window each.
-inline constexpr int kRecordsPerBatch = 16;
 
 // Looks at the heads between two looks at everything else: most records are then found by the load that brings them and
 // not by a turn later. More looks gain nothing: they take the line away from the peer that is about to write it.
@@ -80,6 +77,7 @@ class LinkEnd {
   [[nodiscard]] bool waiting() const noexcept;
   // The same without what a wait has kept for the next poll().
   [[nodiscard]] bool unread() const noexcept { return lanes_[0].in.waiting() || lanes_[1].in.waiting(); }
+  [[nodiscard]] bool urgent_waiting() const noexcept { return lanes_[1].in.waiting(); }
   // Does something wait for room in a ring: pieces, items, credit, cancels? Nobody rings when there is some.
   [[nodiscard]] bool waits_for_room() const noexcept {
     return sending_pieces() || !attended_.empty() || !cancels_owed_.empty();
@@ -95,6 +93,8 @@ class LinkEnd {
   [[nodiscard]] bool claimed(ring::Lane lane, const std::byte* payload) noexcept {
     return lane_of(lane).claimed == payload;
   }
+  // What the server said last of how long calls wait, while it sheds load.
+  [[nodiscard]] Ticks wait_of_shed(ring::Lane lane) noexcept { return lane_of(lane).window.wait(); }
   void drop_request(ring::Lane lane) noexcept { drop_claim(lane_of(lane)); }
   // Is a call being written? An answer may be claimed for ever, and is not asked about.
   [[nodiscard]] bool claim_open() const noexcept { return call_claimed(lanes_[0]) || call_claimed(lanes_[1]); }
@@ -246,7 +246,8 @@ class LinkEnd {
     const ring::Taken* peer_taken;
     Admission admission;
     ring::u32 calls_open = 0;  // grants in use: they come back when the answer is released
-    ring::u32 calls_max;
+    ring::u32 calls_max;       // how many may be: what was granted, or the window
+    SendWindow window;
     ring::u32 calls_abandoned = 0;  // of calls_open: ended here, but their answers have not come
     std::byte* claimed = nullptr;   // the payload of the open claim; null: none is open
     ClaimRoom claim_room = ClaimRoom::in_ring;
@@ -293,6 +294,11 @@ class LinkEnd {
   void start_handler(LaneEnd& lane, OpenRequest& request, const ServedMethods::Method& method,
                      std::span<const std::byte> payload, std::uint64_t end) noexcept;
   void call_began(LaneEnd& lane, PendingTable::Row& row, Ticks stamp, Ticks timeout) noexcept;
+  [[nodiscard]] bool let_in(Limits& limits, OpenRequest& request, ring::u32 method_index) noexcept;
+  void refuse_for_now(OpenRequest& request, Why why, Ticks wait, std::string_view text) noexcept;
+  void count_closed(Limits& limits, OpenRequest& request) noexcept;
+  [[nodiscard]] Why no_grant(LaneEnd& lane) noexcept;
+  [[nodiscard]] Status read_refusal(LaneEnd& lane, ring::Head head, std::span<const std::byte> payload) noexcept;
   void finish(LaneEnd& lane, ring::Head head, const std::byte* header, std::span<const std::byte> payload) noexcept;
   void prefetch_behind(const LaneEnd& lane, ring::Record record, int expected, std::uint64_t& fetched) noexcept;
   int poll_records(LaneEnd& first_lane, ring::Record record, int budget) noexcept;

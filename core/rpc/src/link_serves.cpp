@@ -75,6 +75,9 @@ void LinkEnd::serve(LaneEnd& lane, Record record, const std::byte* header_bytes,
     return drains() ? refuse(request, Code::unavailable, Ran::no, Why::draining, "the server takes no new calls")
                     : refuse(request, Code::unavailable, Ran::no, Why::halted, "the service is halted");
   }
+  if (Limits* const limits = served_->limits(); limits != nullptr) [[unlikely]] {
+    if (!let_in(*limits, request, method_index)) return;
+  }
   const u32 promised = lane.admission.promise(lane.out, method.answer_bound);
   if (promised == 0) [[unlikely]] {
     return refuse(request, Code::resource_exhausted, Ran::no, Why::reply_room, "no room for the answer");
@@ -147,6 +150,8 @@ void LinkEnd::close_request(OpenRequest& request, u16 detail) noexcept {
     context_over(request, detail);
   if (request.stream != nullptr) [[unlikely]]
     end_stream(std::move(request.stream));
+  if (Limits* const limits = served_->limits(); limits != nullptr) [[unlikely]]
+    count_closed(*limits, request);
   lane_of(request.lane).admission.leave(request.bound);
   requests_.close(request);
 }

@@ -21,6 +21,8 @@ Explained explain(Why why) noexcept {
     case Why::calls_in_flight:
       return {Code::resource_exhausted,
               "every call that the server grants is unanswered: poll, or open the link with a larger inflight="};
+    case Why::held_back:
+      return {Code::resource_exhausted, "the server sheds load, so this side sends it fewer calls for a while"};
     case Why::too_big:
       return {
           Code::out_of_range,
@@ -197,7 +199,10 @@ Status LinkState::refusal(Why why, const BoundMethod& method) const noexcept {
   if (why == Why::wrong_thread)
     return {Code::failed_precondition, Ran::no, why, "a call was " + core_->wrong_thread_text()};
   const Explained explained = towards_client_ ? explain_towards_client(why) : explain(why);
-  return {explained.code, Ran::no, why, explained.text};
+  Status status(explained.code, Ran::no, why, explained.text);
+  if (why == Why::held_back && end_ != nullptr)
+    status.set_retry_after(turn_->clock.to_duration(end_->wait_of_shed(method.lane)));
+  return status;
 }
 
 void LinkState::count_refusal(Why why) noexcept {

@@ -41,7 +41,8 @@ struct alignas(64) OpenRequest : Origin {
   };
   std::uint16_t method = 0;  // its index
   std::uint16_t credit = 0;  // as in the request's header: what the caller takes of a stream at first
-  ring::Lane lane = ring::Lane::normal;
+  ring::Lane lane : 7 = ring::Lane::normal;
+  bool counted : 1 = false;  // among the open calls of the listener's limits
   AnswerRoom room = AnswerRoom::none;
   bool ran = false;  // the handler was started
   // Nobody waits for the answer, or the caller misused its stream, or sent an item that is none, and gets no other

@@ -31,9 +31,11 @@ constexpr Nanoseconds kReconnectMin = std::chrono::milliseconds(1);
 constexpr Nanoseconds kReconnectMax = std::chrono::minutes(1);
 constexpr uint32_t kReconnectBudgetMax = 1000;
 
+constexpr Nanoseconds kDelayMax = std::chrono::minutes(1);
+
 constexpr const char* kNames =
-    "ring, urgent_ring, inflight, reply_max, message_max, arena, check, allow, schema, timeout, connect_timeout, "
-    "reconnect, reconnect_budget";
+    "ring, urgent_ring, inflight, reply_max, message_max, arena, open_max, delay_max, check, allow, schema, timeout, "
+    "connect_timeout, reconnect, reconnect_budget";
 constexpr const char* kTimeHint = "write a number and ns, us, ms, s or min: timeout=50us";
 
 Error bad(const Option& option, const char* why, std::string_view hint = {}) {
@@ -114,6 +116,19 @@ Result<void> read_option(const Option& option, LinkOptions& options) {
       return bad(option, "is not a number of attempts a second", "write a number from 1 to 1000: reconnect_budget=20");
     }
     options.reconnect_budget = static_cast<uint32_t>(*count);
+    return {};
+  }
+  if (name == "delay_max") {
+    const auto longest = duration(option);
+    if (longest && *longest > kDelayMax)
+      return bad(option, "is longer than a minute", "write how long a call may wait: delay_max=50us");
+    return store(options.delay_max, longest);
+  }
+  if (name == "open_max") {
+    const auto count = number(value, kCountUnits);
+    if (!count || *count == 0 || *count > std::numeric_limits<uint32_t>::max())
+      return bad(option, "is not a number of calls", "write a number from 1: open_max=1024");
+    options.open_max = static_cast<uint32_t>(*count);
     return {};
   }
   if (name == "inflight") {

@@ -2,8 +2,14 @@
 #pragma once
 
 #include <bit>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
 #include <vector>
 
+#include "serve_limits.h"
 #include "taut/ring/record.h"
 #include "taut/rpc/service.h"
 
@@ -28,17 +34,37 @@ class ServedMethods {
       }
     }
     count_ = static_cast<ring::u32>(methods_.size());
+    limits_ = std::make_unique<Limits>(methods_.size());
     methods_.resize(std::bit_ceil(methods_.size() + 1));
     mask_ = static_cast<ring::u32>(methods_.size()) - 1;
   }
 
   [[nodiscard]] ring::u32 count() const noexcept { return count_; }
   [[nodiscard]] const Method& operator[](ring::u32 index) const noexcept { return methods_[index & mask_]; }
+  // By the name in its schema, with or without its service's: Place, desk.Orders.Place. None: no method, or several.
+  [[nodiscard]] std::optional<ring::u32> find(std::string_view name) const {
+    std::optional<ring::u32> found;
+    for (ring::u32 i = 0; i != count_; ++i) {
+      const Method& method = methods_[i];
+      const std::string full =
+          std::string(method.service->description().name) + "." + std::string(method.description->name);
+      if (full == name) return i;
+      if (method.description->name == name && std::exchange(found, i)) return std::nullopt;
+    }
+    return found;
+  }
+
+  // Null: none was set.
+  [[nodiscard]] Limits* limits() const noexcept { return limited_; }
+  // From here on requests are held against them.
+  Limits& limit() noexcept { return *(limited_ = limits_.get()); }
 
  private:
   std::vector<Method> methods_;
   ring::u32 count_ = 0;
   ring::u32 mask_ = 0;  // keeps a mispredicted index inside the array
+  Limits* limited_ = nullptr;
+  std::unique_ptr<Limits> limits_;
 };
 
 }  // namespace taut::rpc

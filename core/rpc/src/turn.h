@@ -1,6 +1,7 @@
 // What the ends of one dispatcher share while it turns: the clock, the thread, and what is due at the end of the turn.
 #pragma once
 
+#include <algorithm>
 #include <atomic>
 #include <cstdint>
 #include <functional>
@@ -27,16 +28,29 @@ struct OpenRequest;
 
 inline constexpr Ticks kNever = ~Ticks{0};
 
+// After so many records of a turn the clock is read anew, and what was sent is shown: the peer works on it while the
+// turn goes on. Both sides stay busy with half a default window each.
+inline constexpr int kRecordsPerBatch = 16;
+
+// A link that has much to say is left after records for about so long, or one record that takes longer, when there are
+// other links (docs/overload.md, "Fairness"). Longer than looking at the other links takes, so that it costs little.
+inline constexpr Nanoseconds kSlice = std::chrono::microseconds(4);
+inline constexpr int kSliceRecordsMax = 64;
+
 struct Turn {
-  explicit Turn(Clock with_clock) : clock(with_clock), now(clock.now()) {
+  explicit Turn(Clock with_clock) : clock(with_clock), now(clock.now()), measured(now) {
+    slice_ticks = clock.to_ticks(kSlice);
     step_ticks_q16 = static_cast<std::uint64_t>(clock.ticks_per_ns() * 16.0 * 65536.0);
   }
 
   Clock clock;
   // Refreshed on empty polls and every few records, never between a hit and its handler.
   Ticks now;
-  std::uint64_t step_ticks_q16;      // ticks of one budget step of 16 ns, in 1/65536
-  int unstamped = 0;                 // records since `now` was read, over turns that found a few each
+  std::uint64_t step_ticks_q16;  // ticks of one budget step of 16 ns, in 1/65536
+  Ticks measured;                // when `slice` was last measured, or nothing was found
+  int unstamped = 0;             // records since then, over turns that found a few each
+  int slice = kSliceRecordsMax;  // records that a link may handle before others have their turn: what kSlice holds
+  Ticks slice_ticks;
   bool inside = false;               // within Dispatcher::poll(): stamps come from `now`, bells are rung at its end
   bool calling_user = false;         // a handler or callback runs: waits are refused
   bool waiting = false;              // inside a wait: no callback may run
@@ -111,6 +125,22 @@ struct Turn {
   [[nodiscard]] bool forked() const noexcept { return *fork_word != memory::ForkGuard::kOurs; }
 
   [[nodiscard]] bool on_owner() const noexcept { return this_thread() == owner; }
+  // Reads the clock behind `records` more, and measures by it what a record costs.
+  void stamp_after(int records) noexcept {
+    now = clock.now();
+    const Ticks spent = std::max<Ticks>(now - measured, 1);
+    const Ticks fit = slice_ticks * static_cast<Ticks>(unstamped + records) / spent;
+    slice = static_cast<int>(std::clamp<Ticks>(fit, 1, kSliceRecordsMax));
+    measured = now;
+    unstamped = 0;
+  }
+  // Are records so cheap that their answers may wait for each other?
+  [[nodiscard]] bool cheap() const noexcept { return slice >= kRecordsPerBatch; }
+  void found_nothing() noexcept {
+    measured = now = clock.now();
+    unstamped = 0;
+  }
+
   [[nodiscard]] Ticks stamp() const noexcept { return inside ? now : clock.now(); }
   [[nodiscard]] std::uint64_t budget_ticks(std::uint32_t budget) const noexcept {
     return (std::uint64_t{budget} * step_ticks_q16) >> 16;

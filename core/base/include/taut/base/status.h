@@ -9,6 +9,8 @@
 #include <iosfwd>
 #include <string_view>
 
+#include "taut/base/clock.h"
+
 namespace taut {
 
 // The canonical codes that RPC users know, with their usual numbers.
@@ -67,6 +69,10 @@ enum class Why : std::uint8_t {
   deadline_passed,   // of the call, or of the handler that made it, before it was sent
   bad_metadata,      // over its bounds, or not metadata
   intercepted,       // an interceptor refused the call
+  server_limit,      // the server has as many calls open as it takes on; says when to try again
+  method_limit,      // the method has; says when to try again
+  queue_delay,       // the call lay longer in the queue than the server lets calls wait; says how long that was
+  held_back,         // not sent, since the server sheds load
   count_
 };
 static_assert(static_cast<unsigned>(Why::count_) <= 64);
@@ -74,6 +80,11 @@ static_assert(static_cast<unsigned>(Why::count_) <= 64);
 std::string_view to_text(Code) noexcept;
 std::string_view to_text(Ran) noexcept;
 std::string_view to_text(Why) noexcept;
+
+// Causes whose replies carry the wait that the server expects.
+constexpr bool says_when(Why why) noexcept {
+  return why == Why::server_limit || why == Why::method_limit || why == Why::queue_delay;
+}
 
 inline constexpr std::size_t kStatusTextMax = 240;
 
@@ -89,6 +100,7 @@ class [[nodiscard]] Status {
     ran_ = other.ran_;
     why_ = other.why_;
     text_bytes_ = other.text_bytes_;
+    wait_ = other.wait_;
     if (text_bytes_ != 0 && this != &other) std::memcpy(text_, other.text_, text_bytes_);
     return *this;
   }
@@ -105,6 +117,18 @@ class [[nodiscard]] Status {
   // True when a second attempt cannot run the handler twice.
   [[nodiscard]] bool safe_to_retry() const noexcept { return !ok() && ran_ == Ran::no; }
 
+  // How long the server expects a call to wait that is made now; zero when it did not say. A hint for the next attempt:
+  // nothing is kept free until then.
+  [[nodiscard]] Nanoseconds retry_after() const noexcept { return Nanoseconds{std::int64_t{wait_} * kWaitStepNs}; }
+  void set_retry_after(Nanoseconds wait) noexcept { wait_ = wait_steps(wait); }
+
+  // As it travels: steps of 16 ns, rounded up, 68 s at most.
+  static constexpr std::int64_t kWaitStepNs = 16;
+  static constexpr std::uint32_t wait_steps(Nanoseconds wait) noexcept {
+    const std::int64_t steps = wait.count() / kWaitStepNs + (wait.count() % kWaitStepNs != 0 ? 1 : 0);
+    return steps <= 0 ? 0 : static_cast<std::uint32_t>(steps < 0xffffffff ? steps : 0xffffffff);
+  }
+
   void set_text(std::string_view text) noexcept {
     text_bytes_ = static_cast<std::uint8_t>(text.size() < kStatusTextMax ? text.size() : kStatusTextMax);
     if (text_bytes_ != 0) std::memcpy(text_, text.data(), text_bytes_);
@@ -115,6 +139,7 @@ class [[nodiscard]] Status {
   Ran ran_ = Ran::yes;
   Why why_ = Why::none;
   std::uint8_t text_bytes_ = 0;
+  std::uint32_t wait_ = 0;
   char text_[kStatusTextMax];
 };
 

@@ -49,6 +49,11 @@ struct alignas(kSharedWordStride) Counters {
   Counter items_received;
   Counter items_dropped;    // of these: their calls were over, or nobody had asked for items
   Counter streams_misused;  // calls that ended because the peer broke the rules of its stream
+  // Of requests_refused: the limits of the listener.
+  Counter requests_over_server;
+  Counter requests_over_method;
+  Counter requests_over_delay;
+  Counter calls_held_back;  // of calls_refused: the server sheds load
 };
 static_assert(sizeof(Counters) == 256 && std::is_standard_layout_v<Counters>);
 

@@ -55,6 +55,9 @@ struct LinkOptions {
   std::optional<Check> check = std::nullopt;              // none: copy for another user. URL: check=in_place|copy
   AllowedUsers allow = {};                                // URL: allow=group, allow=uid:1001,uid:1002
   bool schema_exact = false;                              // URL: schema=exact
+  // A listener's, for all its links on one dispatcher together (docs/overload.md); 0: no limit.
+  std::uint32_t open_max = 0;                             // calls taken on and not answered; URL: open_max
+  Nanoseconds delay_max{0};                               // that a call may have waited when it is; URL: delay_max
   Nanoseconds timeout = std::chrono::seconds(1);          // of a call that names none; URL: timeout
   Nanoseconds connect_timeout = std::chrono::seconds(1);  // URL: connect_timeout
   // Of a client: what its server may call on this link, {.serve = {events}}. The services outlive the link. Their
