@@ -347,6 +347,7 @@ struct Outer final : desk::Orders::Service {
     if (order->price() == 2) throw std::runtime_error("behind the call");
     if (order->price() == 3) co_await fails();
     if (order->price() == 4) co_return;
+    if (order->price() == 5) (void)co_await next->Place({.id = 55});  // of its own timeout it has a second
     if (!ack) {
       reply.refuse(ack.status().code(), "upstream");
     } else {
@@ -410,6 +411,20 @@ TEST_P(Relayed, tasks_that_go_with_their_service_let_their_replies_go) {
   wire.settle();
   ASSERT_TRUE(end);
   EXPECT_EQ(end->why(), Why::reply_dropped);
+}
+
+TEST_P(Relayed, what_a_task_calls_later_inherits_from_the_handler_that_started_it) {
+  std::optional<Status> end;
+  orders->Place({.id = 5, .price = 5, .quantity = 1}, {.timeout = 200us}).then([&](const auto& ack) {
+    end = ack.status();
+  });
+  wire.settle();
+  ASSERT_EQ(inner.placed, (std::vector<std::uint64_t>{5, 55}));
+  ASSERT_EQ(inner.held.size(), 1u);
+  EXPECT_LE(inner.held.front().left(), 200us);
+  wire.advance(300us);
+  EXPECT_TRUE(end);
+  EXPECT_TRUE(inner.held.front().cancelled());
 }
 
 Task throws_later(Client* orders) {

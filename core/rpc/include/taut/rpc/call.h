@@ -258,6 +258,8 @@ class PendingCall {
   // To cancel it with; empty when it was refused.
   [[nodiscard]] CallRef ref() const noexcept { return sent_.call != 0 ? CallRef(*link_, sent_.call) : CallRef(); }
 
+  [[nodiscard]] LinkState& link() const noexcept { return *link_; }
+
   // For who would rather know at once (a coroutine need not be suspended): the call was not sent. take_refusal() says
   // why, instead of then(), and before the link is used again.
   [[nodiscard]] bool refused() const noexcept { return sent_.call == 0; }

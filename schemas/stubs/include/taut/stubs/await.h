@@ -23,6 +23,7 @@
 
 #include "taut/base/assert.h"
 #include "taut/rpc/call.h"
+#include "taut/rpc/context.h"
 #include "taut/stubs/answer.h"
 #include "taut/stubs/client.h"
 #include "taut/stubs/task.h"
@@ -60,16 +61,30 @@ class Resumption {
   Waiter* waiter_;
 };
 
-// A coroutine that waits.
+// A coroutine that waits. What it inherits from the handler that it was started in is put back when it goes on.
 class Suspended {
  public:
+  // Inside a handler, or behind it in a coroutine that this was called for before.
+  void keep_context(rpc::LinkState& link) noexcept {
+    rpc::Inheriting& now = rpc::inheriting(link);
+    if (now.origin == nullptr) [[likely]]
+      return;
+    inheriting_ = &now;
+    context_ = rpc::CallContext(now);
+  }
   template <class Promise>
   void set(std::coroutine_handle<Promise> coroutine) noexcept {
     coroutine_ = coroutine;
     if constexpr (std::derived_from<Promise, TaskState>) task_ = &coroutine.promise();
   }
   [[nodiscard]] explicit operator bool() const noexcept { return static_cast<bool>(coroutine_); }
-  void resume() const { coroutine_.resume(); }
+  // The coroutine may destroy this.
+  void resume() const {
+    if (inheriting_ == nullptr) [[likely]]
+      return coroutine_.resume();
+    const rpc::ContextScope scope(*inheriting_, context_);
+    coroutine_.resume();
+  }
   // Somebody else's coroutine stays as it is: only its owner may destroy it.
   void abandon() noexcept {
     if (task_ != nullptr) task_->abandon();
@@ -78,6 +93,8 @@ class Suspended {
  private:
   std::coroutine_handle<> coroutine_;
   TaskState* task_ = nullptr;
+  rpc::Inheriting* inheriting_ = nullptr;  // of the dispatcher whose turn resumes it
+  rpc::CallContext context_;
 };
 
 template <class T>
@@ -97,6 +114,7 @@ class AwaitedCall {
   template <class Promise>
   void await_suspend(std::coroutine_handle<Promise> coroutine) noexcept {
     suspended_.set(coroutine);
+    suspended_.keep_context(pending_.link());
     pending_.then(Resumption<AwaitedCall>(*this));
   }
   [[nodiscard]] Answer<T> await_resume() const { return Answer<T>(*answer_, typename Answer<T>::Owning{}); }
@@ -127,6 +145,7 @@ template <class T>
 class [[nodiscard]] Started {
  public:
   explicit Started(Call<T>&& call) noexcept : ref_(call.pending_.ref()) {
+    suspended_.keep_context(call.pending_.link());
     call.pending_.then(stubs::Resumption<Started>(*this));
   }
   Started(const Started&) = delete;
