@@ -79,7 +79,6 @@ class Pair {
     network.drive(*metronome_);
     tick(step);
   }
-  [[nodiscard]] Listener& listener() { return *listener_; }
   void stop_serving() { listener_.reset(); }
   void destroy_server() {
     listener_.reset();

@@ -43,14 +43,16 @@ bool at_home(const StreamState* state) noexcept {
 
 }  // namespace
 
+void StreamEnd::hold() noexcept {
+  if (state_ != nullptr) state_->handles.fetch_add(1, std::memory_order_relaxed);
+}
+
 void StreamEnd::let_go() noexcept {
-  if (state_ == nullptr) return;
+  if (state_ == nullptr || state_->handles.fetch_sub(1, std::memory_order_relaxed) != 1) return;
   // Elsewhere nothing is touched: the functions go with the state.
-  if (state_->turn->on_owner() && !state_->turn->forked()) {
-    state_->ready.clear();
-    state_->change.clear();
-  }
-  state_.reset();
+  if (!state_->turn->on_owner() || state_->turn->forked()) return;
+  state_->ready.clear();
+  state_->change.clear();
 }
 
 bool StreamEnd::over() const noexcept { return !at_home(state_.get()) || state_->over || state_->end == nullptr; }

@@ -10,6 +10,7 @@
 // Threads  the dispatcher's; `turn` may be looked at anywhere. Memory  allocated when the stream is opened.
 #pragma once
 
+#include <atomic>
 #include <memory>
 #include <string>
 
@@ -35,6 +36,7 @@ struct StreamState : std::enable_shared_from_this<StreamState> {
     friend bool operator==(const Amount&, const Amount&) = default;
   };
 
+  std::atomic<int> handles{0};  // StreamEnds, which may go on any thread; relaxed: nothing else is read by it
   LinkEnd* end = nullptr;  // null: the call is over, or the link
   std::shared_ptr<Turn> turn;
   std::uint64_t call = 0;

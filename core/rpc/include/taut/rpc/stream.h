@@ -50,15 +50,15 @@ struct StreamState;
 class StreamEnd {
  public:
   StreamEnd() noexcept = default;
-  explicit StreamEnd(std::shared_ptr<StreamState> state) noexcept : state_(std::move(state)) {}
-  StreamEnd(StreamEnd&& other) noexcept = default;
-  StreamEnd& operator=(StreamEnd&& other) noexcept {
-    if (this != &other) let_go();
-    state_ = std::move(other.state_);
+  explicit StreamEnd(std::shared_ptr<StreamState> state) noexcept : state_(std::move(state)) { hold(); }
+  StreamEnd(const StreamEnd& other) noexcept : state_(other.state_) { hold(); }
+  StreamEnd(StreamEnd&& other) noexcept : state_(std::move(other.state_)) {}
+  StreamEnd& operator=(StreamEnd other) noexcept {
+    state_.swap(other.state_);
     return *this;
   }
-  // What each() and on_close() were given goes on without the handle; on_ready() and on_change() are for its holder and
-  // run no more.
+  // What each() and on_close() were given goes on without handles; on_ready() and on_change() are for whoever holds
+  // one, and run no more when the last is gone.
   ~StreamEnd() { let_go(); }
 
   [[nodiscard]] explicit operator bool() const noexcept { return state_ != nullptr; }
@@ -128,6 +128,7 @@ class StreamEnd {
   [[nodiscard]] StreamState* state() const noexcept { return state_.get(); }
 
  private:
+  void hold() noexcept;
   void let_go() noexcept;
   void set_ready(StoredFunction<> f) noexcept;
   void set_change(StoredFunction<> f) noexcept;

@@ -57,8 +57,6 @@ class Reply {
   [[nodiscard]] Nanoseconds left() const noexcept { return raw_.left(); }
   // How long the request lay in the ring before its handler started.
   [[nodiscard]] Nanoseconds queued() const noexcept { return raw_.queued(); }
-  // Does nobody wait for the answer any more: cancelled, past its deadline, or without a link?
-  [[nodiscard]] bool cancelled() const noexcept { return raw_.cancelled(); }
 
   // The client that made this call, to be called in turn: chat::Events::Client events{link}, of a link that is kept. As
   // RawReply::caller().
