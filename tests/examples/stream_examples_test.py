@@ -70,6 +70,75 @@ class StreamExamples(back_ends_test.BackEnds):
         self.assertEqual(self.result(other)["last"], 0)
         self.assertEqual(os.listdir(self.directory), [])
 
+    # Chat: everybody hears the same in the same order, also who leaves by being killed.
+
+    def join(self, room, name):
+        member = subprocess.Popen([f"{EXAMPLES}/chat_client", "shm://chat", room, name], stdin=subprocess.PIPE,
+                                  stdout=subprocess.PIPE, text=True, env=self.environment)
+        self.running.append(member)
+        self.assertEqual(self.hear(member, f"{name} joined")[-1].split(" ", 1)[1], f"{name} joined\n")
+        return member
+
+    def hear(self, member, what):
+        """What a member hears up to `what`; ctest's timeout ends a hang."""
+        heard = []
+        for line in member.stdout:
+            heard.append(line)
+            if line.split(" ", 1)[1] == what + "\n":
+                return heard
+        self.fail(f"the chat ended before '{what}': {heard}")
+
+    def say(self, member, *lines):
+        member.stdin.write("".join(line + "\n" for line in lines))
+        member.stdin.flush()
+
+    def test_chat(self):
+        server = self.serve("chat_server")
+        ada, bob, eve = (self.join("lobby", name) for name in ("ada", "bob", "eve"))
+        zoe = self.join("garden", "zoe")
+        for member in ada, bob:
+            self.hear(member, "eve joined")
+        self.assertEqual(self.ask("chat", "Chat/Sum"), {"members": 4, "rooms": 2})
+
+        lines = 50  # of each: all together are fewer than a member's credit, so nobody can be too slow
+        for member, name in (ada, "ada"), (bob, "bob"):
+            self.say(member, *(f"{name} {i}" for i in range(lines)), "that is all")
+        heard = [self.hear(member, "ada: that is all") for member in (ada, bob, eve)]
+        rest = "bob: that is all"
+        if not any(line.endswith(rest + "\n") for line in heard[0]):
+            heard = [before + self.hear(member, rest) for before, member in zip(heard, (ada, bob, eve))]
+        self.assertEqual(heard[0], heard[1], "everybody hears the same in the same order")
+        self.assertEqual(heard[0], heard[2])
+        self.assertEqual([int(line.split()[0]) for line in heard[0]], list(range(4, 4 + len(heard[0]))))
+        for name in "ada", "bob":
+            said = [line.split(": ", 1)[1] for line in heard[0] if line.split(" ", 1)[1].startswith(name + ":")]
+            self.assertEqual(said, [f"{name} {i}\n" for i in range(lines)] + ["that is all\n"])
+
+        eve.kill()
+        for member in ada, bob:
+            self.assertEqual(len(self.hear(member, "eve left")), 1)
+
+        dan = self.join("lobby", "dan")
+        self.stop(dan)
+        heard = []
+        for i in range(6):  # the others read along; dan's credit ends
+            self.say(ada, *["more"] * lines, f"round {i}")
+            self.hear(ada, f"ada: round {i}")
+            heard += self.hear(bob, f"ada: round {i}")
+        self.until(lambda: self.ask("chat", "Chat/Sum")["members"] == 3)
+        dan.send_signal(signal.SIGCONT)
+        self.ends(dan, RESOURCE_EXHAUSTED)
+
+        self.ends(ada, 0)  # closes its stdin, which says good-bye
+        heard += self.hear(bob, "ada left")
+        self.assertTrue(any(line.endswith(" dan left\n") for line in heard))
+        self.say(zoe, "nobody here")
+        self.assertEqual(self.hear(zoe, "zoe: nobody here"), ["2 zoe: nobody here\n"], "rooms do not hear each other")
+        self.end(server)
+        for member in bob, zoe:
+            self.ends(member, 0)
+        self.assertEqual(os.listdir(self.directory), [])
+
 
 if __name__ == "__main__":
     unittest.main(argv=[sys.argv[0], *("StreamExamples." + test for test in sys.argv[3:])])
