@@ -139,6 +139,58 @@ class StreamExamples(back_ends_test.BackEnds):
             self.ends(member, 0)
         self.assertEqual(os.listdir(self.directory), [])
 
+    # Pipeline: a task that asks two other processes, whose caller waits, gives up, dies, and has a deadline.
+
+    def set_price(self, article, cents):
+        subprocess.run([TAUT, "call", "shop-prices", "Prices/Set", str(article), str(cents)], check=True,
+                       stdout=subprocess.DEVNULL, timeout=PATIENCE, env=self.environment)
+
+    def until_prices(self, waiting, cancelled):
+        self.until(lambda: self.ask("shop-prices", "Prices/Sum") == {"waiting": waiting, "cancelled": cancelled})
+
+    def test_pipeline(self):
+        catalog, prices = self.serve("shop_catalog"), self.serve("shop_prices")
+        shop = self.serve("shop_shop")
+
+        self.set_price(11, 250)
+        buyer = self.start("shop_buyer", "shm://shop", "lamp")
+        self.assertEqual([buyer.stdout.readline() for _ in range(2)], ["asked\n", "11 costs 2.50\n"])
+        self.until_prices(waiting=2, cancelled=0)  # both at once, although the first is not answered
+        self.set_price(13, 1305)
+        self.set_price(12, 99)
+        out, _ = buyer.communicate(timeout=PATIENCE)
+        self.assertEqual((out, buyer.returncode), ("12 costs 0.99\n13 costs 13.05\n", 0))
+
+        buyer = self.start("shop_buyer", "shm://shop", "chair")
+        self.until_prices(waiting=2, cancelled=0)
+        buyer.send_signal(signal.SIGINT)
+        self.ends(buyer, CANCELLED)
+        self.until_prices(waiting=0, cancelled=2)
+
+        buyer = self.start("shop_buyer", "shm://shop", "chair")
+        self.until_prices(waiting=2, cancelled=2)
+        buyer.kill()
+        self.until_prices(waiting=0, cancelled=4)
+
+        self.ends(self.start("shop_buyer", "shm://shop", "chair", "1000"), DEADLINE_EXCEEDED)
+        self.until_prices(waiting=0, cancelled=6)
+
+        buyer = self.start("shop_buyer", "shm://shop", "chair")
+        self.until_prices(waiting=2, cancelled=6)
+        prices.kill()
+        self.ends(buyer, UNAVAILABLE)
+
+        prices = self.serve("shop_prices")
+        self.set_price(21, 100)
+        self.set_price(22, 200)
+
+        def bought():
+            again = self.start("shop_buyer", "shm://shop", "chair")
+            out, _ = again.communicate(timeout=PATIENCE)
+            return (out, again.returncode) == ("asked\n21 costs 1.00\n22 costs 2.00\n", 0)
+        self.until(bought)  # the shop's link finds the new process by itself
+        self.end(shop, prices, catalog)
+
 
 if __name__ == "__main__":
     unittest.main(argv=[sys.argv[0], *("StreamExamples." + test for test in sys.argv[3:])])
