@@ -1,5 +1,5 @@
 // Streams in bytes: order, credit, half-close, the status at the end, and what ends them early.
-#include "pair.h"
+#include "joined_pair.h"
 
 namespace taut::rpc::testing {
 namespace {
@@ -153,6 +153,34 @@ TEST_F(StreamsTest, a_full_ring_is_told_and_room_too) {
   EXPECT_EQ(ready, 1);
   EXPECT_EQ(items.size(), static_cast<std::size_t>(sent));
   EXPECT_EQ(items.back(), std::to_string(sent - 1));
+}
+
+TEST(StreamsOfOneRing, credit_that_comes_while_the_ring_is_full_is_not_forgotten) {
+  Outcome outcome;
+  RawReply reply;
+  StreamEnd served;
+  JoinedPair pair;
+  pair.service.instead[kTalk] = [&](ServedCall& call) {
+    call.taken();
+    served = call.stream({.credit = 32, .credit_bytes = 8192});
+    served.each([](std::span<const std::byte>) {});
+    reply = call.reply();
+  };
+  pair.service.instead[kTell] = [](ServedCall& call) { call.taken(); };
+  StreamEnd stream = pair.client->stream(kTalk, outcome);
+  pair.settle();
+  while (send_item(stream, "x") == Sent::ok) {
+  }
+  ASSERT_EQ(send_item(stream, "x"), Sent::no_credit);
+  int ready = 0;
+  stream.on_ready([&] { ++ready; });
+  while (pair.client->tell(kTell, "fills the ring") == Sent::ok) {
+  }
+  served.credit(1000, 1u << 20);
+  for (int i = 0; i != 3; ++i) pair.caller.poll();  // the server reads nothing meanwhile
+  EXPECT_EQ(ready, 0);
+  pair.settle();
+  EXPECT_EQ(ready, 1);
 }
 
 TEST_F(StreamsTest, is_closed_even_when_the_ring_is_full) {

@@ -54,6 +54,7 @@ struct Link {
     const std::uint64_t header[] = {call, 7};
     std::memset(out.memory().bytes(claim.at) + 8, 0x55, bytes - 8);
     std::memcpy(out.memory().bytes(claim.at) + 8, header, kind == Kind::request ? 16 : 8);
+    if (kind == Kind::request) std::memset(out.memory().bytes(claim.at) + 24, 0, 8);  // no budget, credit, extensions
     out.send(claim, Head::make(bytes, kind, 0, detail));
   }
   LinkSegment client, server;

@@ -21,6 +21,9 @@ u64 call_of(const std::byte* header) noexcept {
 // Of records that this end of a stream sends: the caller gave the id, so the callee says "yours".
 u8 flags_of(const StreamState& stream) noexcept { return stream.caller ? u8{0} : ring::flag::your_id; }
 
+// What the last claim that was refused asked of credit and ring.
+u32 wanted(const StreamState& stream) noexcept { return std::max<u32>(stream.refused_bytes, ring::kStep); }
+
 std::shared_ptr<StreamState> make_state(const std::shared_ptr<Turn>& turn, LinkEnd& end, u64 call, Lane lane) {
   auto state = std::make_shared<StreamState>();
   state->end = &end;
@@ -341,9 +344,9 @@ bool LinkEnd::attend_to(StreamState& stream, int& done) noexcept {
   if (stream.ready && may_be_ready(stream)) run(stream.ready);
   if (stream.change && stream.changed()) run(stream.change);
   if (stream.over) stream.each.clear();
-  const bool waits_for_ring = stream.refused == Sent::ring_full || stream.refused == Sent::open_claim;
-  return stream.credit_owed || stream.end_owed || (stream.ready && (stream.over || waits_for_ring)) ||
-         (stream.change && stream.changed());
+  // With credit it is the ring that it waits for, whatever it was refused for.
+  const bool waits_for_ring = stream.ready && (stream.over || stream.may_send(wanted(stream)));
+  return stream.credit_owed || stream.end_owed || waits_for_ring || (stream.change && stream.changed());
 }
 
 template <class... Args>
@@ -360,11 +363,10 @@ void LinkEnd::run_user(const StoredFunction<Args...>& function, Args... argument
 // May what was refused last be sent now?
 bool LinkEnd::may_be_ready(StreamState& stream) noexcept {
   if (stream.over || broken_) return true;
-  if (!stream.may_send(std::max<u32>(stream.refused_bytes, ring::kStep))) return false;
+  if (!stream.may_send(wanted(stream))) return false;
   LaneEnd& lane = lane_of(stream.lane);
   // A claim that is not sent changes nothing.
-  return lane.claimed == nullptr &&
-         lane.claim_record(std::max<u32>(stream.refused_bytes, ring::kStep), lane.admission.reserve());
+  return lane.claimed == nullptr && lane.claim_record(wanted(stream), lane.admission.reserve());
 }
 
 }  // namespace taut::rpc
