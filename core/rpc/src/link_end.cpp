@@ -84,7 +84,7 @@ void Turn::no_longer_due(LinkEnd& end) noexcept {
 }
 
 // The empty poll is the one that a waiting peer waits for: it looks at two heads and little else.
-int LinkEnd::poll(int budget) noexcept {
+[[gnu::always_inline]] inline int LinkEnd::poll(int budget) noexcept {
   LaneEnd& normal = lanes_[0];
   LaneEnd& urgent = lanes_[1];
   if (const Record record = urgent.in.next()) return poll_records(urgent, record, budget);
