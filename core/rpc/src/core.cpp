@@ -106,8 +106,11 @@ int Core::poll_links(int budget) noexcept {
       turn.unstamped += found % kRecordsPerBatch;  // a link reads the clock for each full batch
       if (found != 0) {
         end.idle_polls = 0;
-        more |= found >= std::min(allowed, kRecordsPerBatch);
-        if (!alone) done += after_slice(found, budget - done);
+        // A link alone has had its turn: what it sends is shown before it gets another.
+        if (!alone) {
+          more |= found >= std::min(allowed, kRecordsPerBatch);
+          done += after_slice(found, budget - done);
+        }
       } else if (++end.idle_polls >= kTurnsUntilCold && ends_.size() > kAlwaysHot) [[unlikely]] {
         grow_cold(next_hot_);
       }
