@@ -426,7 +426,7 @@ TEST(HostileServer, a_welcome_that_cannot_be_is_an_error_and_no_memory) {
                      .zero = 0};
   std::vector<Welcome> lies(8, good);
   lies[0].magic = 0;
-  lies[1].version = 2;
+  lies[1].version = kVersion + 1;
   lies[2].client_ring_bytes[0] = 1 << 20;
   lies[3].server_ring_bytes[0] = 1u << 30;
   lies[4].server_ring_bytes[1] = 12345;
