@@ -62,12 +62,12 @@ class HostileCallerTest : public ::testing::Test {
     EXPECT_EQ(pair.service.received[kEcho], before + 1);
   }
 
-  JoinedPair pair;
   std::vector<std::string> items;
   std::vector<bool> closes;
   int cancels = 0;
   StreamEnd stream;
   RawReply reply;
+  JoinedPair pair;
   const Joint::Made& made = pair.joint.connect_by_hand("bytes");
   Hand hostile{*made.memory, 0};
 

@@ -29,6 +29,7 @@ LinkState::~LinkState() {
   if (connector_ != nullptr) stop_connecting();
   towards_client_ ? core_->forget_caller(*this) : core_->forget(*this);
   if (turn_->inside || turn_->calling_user || turn_->waiting) return;
+  if (turn_->gone.load(std::memory_order_relaxed)) return;  // and with it, perhaps, what its clock reads
   core_->control_turn(0ns);
   turn_->timers.run_due(0);
 }
