@@ -57,7 +57,10 @@ TEST(TAUT_SUITE, end_once_and_lose_nothing) {
     server.kill();
     ++kills;
     while (link->up() || load.open() != 0) loop.poll();
-    lost += load.told() - told_before - seen->told_in_this_life.load();  // was in the ring when the server died
+    // What was in the ring when the server died; the rest has arrived, in order and without a gap.
+    const std::uint64_t lost_now = load.told() - told_before - seen->told_in_this_life.load();
+    ASSERT_LE(lost_now, 64u * 1024 / 64);
+    lost += lost_now;
     told_before = load.told();
     ASSERT_TRUE(load.books_balance()) << load;
     ASSERT_EQ(seen->out_of_order.load(), 0u);
@@ -66,7 +69,6 @@ TEST(TAUT_SUITE, end_once_and_lose_nothing) {
   }
   std::cout << load << "\n  " << kills << " kills, " << lost << " one-way messages lost with their servers\n";
   EXPECT_EQ(journal.run_twice(), 0u);
-  EXPECT_EQ(load.told(), seen->told.load() + lost);
   EXPECT_GT(load.ends(Code::cancelled), 0u);
   EXPECT_GT(load.ends(Code::deadline_exceeded), 0u);
   EXPECT_GT(load.ends(Code::unavailable), 0u);
