@@ -6,6 +6,7 @@
 #include <atomic>
 #include <fstream>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -131,23 +132,33 @@ ChildProcess start_flood(Shared& shared, int links_count) {
   });
 }
 
-TEST(OverloadTest, AnUrgentCallOvertakesTheFloodsOfOthers) {
+// A client of its own beside a process that floods the server.
+class BesideAFlood : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    ASSERT_TRUE(server.ready() && floods.ready());
+    while (shared->handled < 1000) sched_yield();
+    auto made = loop.connect(kUrl);
+    ASSERT_TRUE(made) << made.error();
+    link.emplace(*std::move(made));
+    client.emplace(*link);
+    ASSERT_TRUE(client->Cancel({.id = 1}, taut::wait)) << "from here on the server knows the link";
+  }
+
   const ServiceFolder folder;
   const SharedValue<Shared> shared;
-  ChildProcess server([&](ChildProcess::Ready ready) { serve(ready, *shared, kUrl); });
-  ASSERT_TRUE(server.ready());
+  ChildProcess server{[this](ChildProcess::Ready ready) { serve(ready, *shared, kUrl); }};
   ChildProcess floods = start_flood(*shared, kFloods);
-  ASSERT_TRUE(floods.ready());
-  while (shared->handled < 1000) sched_yield();
   Dispatcher loop;
-  auto link = loop.connect(kUrl);
-  ASSERT_TRUE(link) << link.error();
-  desk::Orders::Client client(*link);
-  ASSERT_TRUE(client.Cancel({.id = 1}, taut::wait)) << "from here on the server knows the link";
+  std::optional<Link> link;
+  std::optional<desk::Orders::Client> client;
+};
+
+TEST_F(BesideAFlood, AnUrgentCallOvertakesTheFloodsOfOthers) {
   std::vector<std::uint64_t> between;  // handlers that began between the commit of a call and its own
   for (int i = 0; i != 200; ++i) {
     std::uint64_t seen = ~0ull;
-    client.Cancel({.id = 1}).then([&](const Answer<desk::Ack>& ack) {
+    client->Cancel({.id = 1}).then([&](const Answer<desk::Ack>& ack) {
       ASSERT_TRUE(ack) << ack.status();
       seen = ack->desk_id();
     });
@@ -165,24 +176,12 @@ TEST(OverloadTest, AnUrgentCallOvertakesTheFloodsOfOthers) {
   EXPECT_LE(between.back(), static_cast<std::uint64_t>(Dispatcher::kPollDefault) + 16 + 1);
 }
 
-TEST(OverloadTest, AFloodLeavesOrdinaryCallsOfOthersTheirTurn) {
-  const ServiceFolder folder;
-  const SharedValue<Shared> shared;
-  ChildProcess server([&](ChildProcess::Ready ready) { serve(ready, *shared, kUrl); });
-  ASSERT_TRUE(server.ready());
-  ChildProcess floods = start_flood(*shared, kFloods);
-  ASSERT_TRUE(floods.ready());
-  while (shared->handled < 1000) sched_yield();
-  Dispatcher loop;
-  auto link = loop.connect(kUrl);
-  ASSERT_TRUE(link) << link.error();
-  desk::Orders::Client client(*link);
+TEST_F(BesideAFlood, AFloodLeavesOrdinaryCallsOfOthersTheirTurn) {
   desk::Party party;
-  ASSERT_TRUE(client.Cancel({.id = 1}, taut::wait)) << "from here on the server knows the link";
   std::vector<std::uint64_t> between;  // handlers that began between the commit of a call and its own
   for (int i = 0; i != 200; ++i) {
     std::uint64_t before = ~0ull;
-    client.Place({.id = 1, .party = party}).then([&](const Answer<desk::Ack>& ack) {
+    client->Place({.id = 1, .party = party}).then([&](const Answer<desk::Ack>& ack) {
       ASSERT_TRUE(ack) << ack.status();
       before = ack->desk_id();
     });

@@ -98,6 +98,19 @@ class ByteService final : public Service {
   }
 };
 
+// The service of the tests as a client sees it whose schema says that kEcho is idempotent.
+inline const ServiceDescription& with_idempotent_echo() {
+  static const auto methods = [] {
+    std::vector<MethodDescription> all(ByteService::described().methods.begin(),
+                                       ByteService::described().methods.end());
+    all[kEcho].idempotent = true;
+    return all;
+  }();
+  static const ServiceDescription service{
+      ByteService::described().name, ByteService::described().fingerprint, methods, {}};
+  return service;
+}
+
 // Sends an item, as a typed writer does.
 inline Sent send_item(StreamEnd& stream, std::string_view text) {
   Sent why = Sent::ok;

@@ -10,18 +10,6 @@ namespace {
 
 using ::testing::HasSubstr;
 
-const ServiceDescription& with_idempotent_echo() {
-  static const auto methods = [] {
-    std::vector<MethodDescription> all(ByteService::described().methods.begin(),
-                                       ByteService::described().methods.end());
-    all[kEcho].idempotent = true;
-    return all;
-  }();
-  static const ServiceDescription service{
-      ByteService::described().name, ByteService::described().fingerprint, methods, {}};
-  return service;
-}
-
 // Two servers, whose clients are one.
 struct HedgeTest : ::testing::Test {
   HedgeTest() {

@@ -12,19 +12,6 @@ namespace {
 using ::testing::Each;
 using ::testing::HasSubstr;
 
-// The service of the tests as a client sees it whose schema says that kEcho is idempotent.
-const ServiceDescription& with_idempotent_echo() {
-  static const auto methods = [] {
-    std::vector<MethodDescription> all(ByteService::described().methods.begin(),
-                                       ByteService::described().methods.end());
-    all[kEcho].idempotent = true;
-    return all;
-  }();
-  static const ServiceDescription service{
-      ByteService::described().name, ByteService::described().fingerprint, methods, {}};
-  return service;
-}
-
 struct RetryTest : ::testing::Test {
   // The server refuses so many requests before their handlers.
   void refuse(int count, Why why = Why::reply_room) {

@@ -4,24 +4,11 @@
 // pool).
 #include <cstdlib>
 #include <string_view>
-#include <vector>
 
-#include "orders.taut.h"
-#include "taut/loopback/loopback.h"
+#include "on_loopback.h"
+#include "order_desk.h"
 
 namespace {
-
-std::vector<std::unique_ptr<taut::rpc::Transport>> only(std::unique_ptr<taut::rpc::Transport> transport) {
-  std::vector<std::unique_ptr<taut::rpc::Transport>> transports;
-  transports.push_back(std::move(transport));
-  return transports;
-}
-
-struct Desk final : desk::Orders::Service {
-  void Place(const desk::Order& order, taut::Reply<desk::Ack> reply) override {
-    reply.send({.id = order.id(), .desk_id = order.id() + 1, .open = order.quantity()});
-  }
-};
 
 struct Chain {
   desk::Orders::Client orders;
@@ -29,7 +16,7 @@ struct Chain {
   int done = 0;
   taut::FramePool frames{};
 
-  void check(const taut::Answer<desk::Ack>& ack) { done += ack && ack->open() == 7 ? 1 : 1000000; }
+  void check(const taut::Answer<desk::Ack>& ack) { done += running_path::right(ack); }
   desk::OrderInit next() const { return {.id = static_cast<std::uint64_t>(done), .price = done, .quantity = 7}; }
 
   void call_back() {
@@ -56,19 +43,10 @@ struct Chain {
 int main(int argc, char** argv) {
   if (argc != 3) return 2;
   const std::string_view way = argv[1];
-  // Time stands still, so that every run does the same.
-  const taut::Ticks ticks = 1;
-  const taut::Clock clock = taut::Clock::manual(&ticks);
-  taut::loopback::Network network;
-  taut::rpc::Dispatcher server(only(network.transport()), {.clock = clock});
-  taut::rpc::Dispatcher client(only(network.transport()), {.clock = clock});
-  Desk desk;
-  auto listener = server.serve("loopback://orders", desk);
-  if (!listener) return 1;
-  network.drive(server);
-  auto link = client.connect("loopback://orders");
-  if (!link) return 1;
-  Chain chain{desk::Orders::Client(*link), std::atoi(argv[2])};
+  running_path::OnLoopback rig;
+  running_path::OrderDesk desk;
+  if (!rig.serve(desk)) return 1;
+  Chain chain{desk::Orders::Client(*rig.link), std::atoi(argv[2])};
   if (way == "callbacks") {
     chain.call_back();
   } else if (way == "coroutine") {
@@ -78,6 +56,6 @@ int main(int argc, char** argv) {
   } else {
     return 2;
   }
-  while (chain.done < chain.calls) client.poll();
+  while (chain.done < chain.calls) rig.client.poll();
   return chain.done == chain.calls ? 0 : 1;
 }

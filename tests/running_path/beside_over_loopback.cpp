@@ -2,24 +2,11 @@
 //   beside_over_loopback plain|metadata|trace|interceptors CALLS
 #include <cstdlib>
 #include <cstring>
-#include <vector>
 
-#include "orders.taut.h"
-#include "taut/loopback/loopback.h"
+#include "on_loopback.h"
+#include "order_desk.h"
 
 namespace {
-
-std::vector<std::unique_ptr<taut::rpc::Transport>> only(std::unique_ptr<taut::rpc::Transport> transport) {
-  std::vector<std::unique_ptr<taut::rpc::Transport>> transports;
-  transports.push_back(std::move(transport));
-  return transports;
-}
-
-struct Desk final : desk::Orders::Service {
-  void Place(const desk::Order& order, taut::Reply<desk::Ack> reply) override {
-    reply.send({.id = order.id(), .desk_id = order.id() + 1, .open = order.quantity()});
-  }
-};
 
 // Do nothing, so that what is counted is the way to them.
 struct Doorman final : taut::ServerInterceptor {
@@ -35,20 +22,13 @@ int main(int argc, char** argv) {
   if (argc != 3) return 2;
   const char* const what = argv[1];
   const int calls = std::atoi(argv[2]);
-  const taut::Ticks ticks = 1;  // time stands still, so that every run does the same
-  const taut::Clock clock = taut::Clock::manual(&ticks);
-  taut::loopback::Network network;
-  taut::rpc::Dispatcher server(only(network.transport()), {.clock = clock});
-  taut::rpc::Dispatcher client(only(network.transport()), {.clock = clock});
+  running_path::OnLoopback rig;
   Doorman doorman;
   Usher usher;
-  if (std::strcmp(what, "interceptors") == 0 && (!server.intercept(doorman) || !client.intercept(usher))) return 1;
-  Desk desk;
-  auto listener = server.serve("loopback://orders", desk);
-  if (!listener) return 1;
-  network.drive(server);
-  auto link = client.connect("loopback://orders");
-  if (!link) return 1;
+  if (std::strcmp(what, "interceptors") == 0 && (!rig.server.intercept(doorman) || !rig.client.intercept(usher)))
+    return 1;
+  running_path::OrderDesk desk;
+  if (!rig.serve(desk)) return 1;
   taut::Metadata metadata;
   if (std::strcmp(what, "metadata") == 0) metadata = {{"tenant", "blue"}};
   if (std::strcmp(what, "trace") == 0) {
@@ -57,12 +37,12 @@ int main(int argc, char** argv) {
   }
   taut::CallOptions options;
   if (!metadata.view().empty() || metadata.trace()) options.metadata = metadata;
-  desk::Orders::Client orders{*link};
+  desk::Orders::Client orders{*rig.link};
   int done = 0;
   for (int i = 0; i < calls; ++i) {
     orders.Place({.id = static_cast<std::uint64_t>(i), .price = i, .quantity = 7, .party = {}}, options)
-        .then([&](const taut::Answer<desk::Ack>& ack) { done += ack && ack->open() == 7 ? 1 : 1000000; });
-    while (done <= i) client.poll();
+        .then([&](const taut::Answer<desk::Ack>& ack) { done += running_path::right(ack); });
+    while (done <= i) rig.client.poll();
   }
   return done == calls ? 0 : 1;
 }

@@ -2,10 +2,8 @@
 //   raw_calls_over_loopback CALLS
 #include <cstdlib>
 #include <cstring>
-#include <memory>
-#include <vector>
 
-#include "taut/loopback/loopback.h"
+#include "on_loopback.h"
 #include "taut/raw.h"
 
 namespace {
@@ -22,12 +20,6 @@ struct Ack {
   std::byte rest[24];
 };
 
-std::vector<std::unique_ptr<taut::rpc::Transport>> only(std::unique_ptr<taut::rpc::Transport> transport) {
-  std::vector<std::unique_ptr<taut::rpc::Transport>> transports;
-  transports.push_back(std::move(transport));
-  return transports;
-}
-
 struct Desk final : taut::raw::Service {
   Desk() : Service("desk.Orders", {{.name = "Place", .id = kPlace, .reply_bound = sizeof(Ack)}}) {}
   void call(std::uint16_t, taut::raw::Bytes request, taut::raw::Reply reply) override {
@@ -42,25 +34,17 @@ struct Desk final : taut::raw::Service {
 
 int main(int argc, char** argv) {
   const int calls = argc > 1 ? std::atoi(argv[1]) : 1000;
-  const taut::Ticks ticks = 1;  // time stands still, so that every run does the same
-  const taut::Clock clock = taut::Clock::manual(&ticks);
-  taut::loopback::Network network;
-  taut::rpc::Dispatcher server(only(network.transport()), {.clock = clock});
-  taut::rpc::Dispatcher client(only(network.transport()), {.clock = clock});
+  running_path::OnLoopback rig;
   Desk desk;
-  auto listener = server.serve("loopback://orders", desk);
-  if (!listener) return 1;
-  network.drive(server);
-  auto link = client.connect("loopback://orders");
-  if (!link) return 1;
-  taut::raw::Client orders{*link, "desk.Orders"};
+  if (!rig.serve(desk)) return 1;
+  taut::raw::Client orders{*rig.link, "desk.Orders"};
   int done = 0;
   for (int i = 0; i < calls; ++i) {
     const Order order{static_cast<std::uint64_t>(i), {}};
     orders.call(kPlace, std::as_bytes(std::span(&order, 1))).then([&](const taut::rpc::RawAnswer& answer) {
       done += answer.status.ok() && answer.payload.size() == sizeof(Ack) ? 1 : 1000000;
     });
-    while (done <= i) client.poll();
+    while (done <= i) rig.client.poll();
   }
   return done == calls ? 0 : 1;
 }

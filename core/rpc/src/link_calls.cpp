@@ -36,10 +36,7 @@ constexpr bool is_plain_answer(Head head) noexcept {
     return {nullptr, 0, Why::peer_violation};
   }
   claim_reported_ = false;
-  const bool staged = lane.claim.room <= kCopyMax && !lane.out.unseen();
-  lane.claim_room = staged ? ClaimRoom::staged : ClaimRoom::in_ring;
-  std::byte* const record = staged ? lane.staged : lane.out.memory().bytes(lane.claim.at);
-  lane.claimed = record + sizeof(ring::RequestHeader);
+  lane.claimed = lane.begin_record() + sizeof(ring::RequestHeader);
   return {lane.claimed, lane.claim.room - u32{sizeof(ring::RequestHeader)}, Why::none};
 }
 
@@ -95,10 +92,7 @@ constexpr bool is_plain_answer(Head head) noexcept {
     return {nullptr, 0, Why::peer_violation};
   }
   claim_reported_ = false;
-  const bool staged = lane.claim.room <= kCopyMax && !lane.out.unseen();
-  lane.claim_room = staged ? ClaimRoom::staged : ClaimRoom::in_ring;
-  std::byte* const record = staged ? lane.staged : lane.out.memory().bytes(lane.claim.at);
-  lane.claimed = record + sizeof(ring::ReplyHeader);
+  lane.claimed = lane.begin_record() + sizeof(ring::ReplyHeader);
   return {lane.claimed, lane.claim.room - u32{sizeof(ring::ReplyHeader)}, Why::none};
 }
 

@@ -261,6 +261,12 @@ class LinkEnd {
       claim.refusal = made.refusal;
       return made.refusal == ring::Refusal::none;
     }
+    // Where the claimed record is written: small ones beside the ring, when nobody waits for this batch to be shown.
+    std::byte* begin_record() noexcept {
+      const bool stages = claim.room <= kCopyMax && !out.unseen();
+      claim_room = stages ? ClaimRoom::staged : ClaimRoom::in_ring;
+      return stages ? staged : out.memory().bytes(claim.at);
+    }
     // Small messages are written here and copied into the ring when they are complete: Writer::send_copy().
     alignas(ring::kStep) std::byte staged[kCopyMax] = {};
     std::vector<Kept> kept;

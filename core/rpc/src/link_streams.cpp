@@ -106,10 +106,7 @@ std::byte* LinkEnd::claim_item(StreamState& stream, u32 payload_bytes, taut::Sen
     return refuse(Sent::over);
   }
   claim_reported_ = false;
-  const bool staged = lane.claim.room <= kCopyMax && !lane.out.unseen();
-  lane.claim_room = staged ? ClaimRoom::staged : ClaimRoom::in_ring;
-  std::byte* const record = staged ? lane.staged : lane.out.memory().bytes(lane.claim.at);
-  stream.claimed = lane.claimed = record + sizeof(ring::ReplyHeader);
+  stream.claimed = lane.claimed = lane.begin_record() + sizeof(ring::ReplyHeader);
   stream.claimed_bytes = payload_bytes;
   return stream.claimed;
 }

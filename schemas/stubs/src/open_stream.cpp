@@ -30,10 +30,7 @@ void OpenStream::tell_later() noexcept {
 
 void OpenStream::close() noexcept {
   owes_close = false;
-  const Sent sent = stream.close();
-  if (sent == Sent::ring_full || sent == Sent::open_claim) {
-    stream.on_ready([call = shared_from_this()] { call->close(); });
-  }
+  (void)stream.close();  // `over` says that the call has ended, which then() tells
 }
 
 void OpenStream::let_go() noexcept {

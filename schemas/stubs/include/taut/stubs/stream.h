@@ -42,7 +42,7 @@ class OpenStream : public std::enable_shared_from_this<OpenStream> {
     if (ended_) tell_later();
     return ref;
   }
-  // It is said for certain: when the ring is full or a claim is open, as soon as that is over.
+  // It is said for certain, as soon as there is room.
   void close() noexcept;
   void let_go() noexcept;
   [[nodiscard]] bool ended() const noexcept { return ended_; }
