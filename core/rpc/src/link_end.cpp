@@ -9,12 +9,6 @@
 namespace taut::rpc {
 namespace {
 
-// A line that the other core wrote takes 50 to 250 ns to come, and a short record about 10 to be handled: with 4 lines
-// ahead one-way messages passed at 28 M/s, with 8 at 35, with 16 at 42, with 32 no faster.
-// What a turn expects behind one that used up its budget.
-constexpr int kManyRecords = 1 << 20;
-constexpr u64 kPrefetchBytes = 16 * ring::kStep;
-
 // Stands in for the halt word where a transport has none.
 const ring::SharedWord kNeverHalted{0};
 
@@ -98,16 +92,6 @@ void Turn::no_longer_due(LinkEnd& end) noexcept {
   return 0;
 }
 
-// As many records as the last turn found are to be expected in this one. Their lines are asked for while those before
-// them are handled, up to `record` and so many ahead; further ones are not, since the writer may be at work on them.
-[[gnu::always_inline]] inline void LinkEnd::prefetch_behind(const LaneEnd& lane, Record record, int expected,
-                                                            u64& fetched) noexcept {
-  const u64 records = std::min<u64>(u64{ring::up(record.head.bytes())} * static_cast<u64>(expected), kPrefetchBytes);
-  const u64 end = record.end + records;
-  if (end - fetched > kPrefetchBytes) fetched = record.end;  // of another lane, or not asked for yet
-  for (; fetched != end; fetched += ring::kStep) __builtin_prefetch(lane.in.memory().bytes(lane.in.place(fetched)));
-}
-
 [[gnu::flatten]] int LinkEnd::poll_records(LaneEnd& first_lane, Record record, int budget) noexcept {
   LaneEnd& normal = lanes_[0];
   LaneEnd& urgent = lanes_[1];
@@ -119,7 +103,6 @@ void Turn::no_longer_due(LinkEnd& end) noexcept {
     sent();
   }
   int done = 0;
-  u64 fetched = 0;
   int pieces = 0;
   if (unfinished_) [[unlikely]] {
     done = poll_kept();
@@ -128,7 +111,6 @@ void Turn::no_longer_due(LinkEnd& end) noexcept {
   }
   LaneEnd* lane = &first_lane;
   while (record) {
-    if (const int more = expected_ - done - 1; more > 0) prefetch_behind(*lane, record, more, fetched);
     handle(*lane, record);
     if (++done % kRecordsPerBatch == 0) {
       turn_->stamp_after(kRecordsPerBatch);
@@ -147,7 +129,7 @@ void Turn::no_longer_due(LinkEnd& end) noexcept {
       record = normal.in.next();
     }
   }
-  expected_ = done < budget ? done : kManyRecords;
+  expected_ = done;
   return done + pieces;
 }
 

@@ -306,7 +306,6 @@ class LinkEnd {
   [[nodiscard]] Why no_grant(LaneEnd& lane) noexcept;
   [[nodiscard]] Status read_refusal(LaneEnd& lane, ring::Head head, std::span<const std::byte> payload) noexcept;
   void finish(LaneEnd& lane, ring::Head head, const std::byte* header, std::span<const std::byte> payload) noexcept;
-  void prefetch_behind(const LaneEnd& lane, ring::Record record, int expected, std::uint64_t& fetched) noexcept;
   int poll_records(LaneEnd& first_lane, ring::Record record, int budget) noexcept;
   int refuse_poll(LaneEnd& lane, ring::Record record) noexcept;
   [[nodiscard]] bool any_kept() const noexcept { return !lanes_[0].kept.empty() || !lanes_[1].kept.empty(); }

@@ -112,6 +112,7 @@ void LinkEnd::serve(LaneEnd& lane, Record record, const std::byte* header_bytes,
 // There is no row, no answer and no deadline: what cannot be handled is counted.
 [[gnu::noinline, gnu::flatten]] void LinkEnd::serve_oneway(LaneEnd& lane, Record record, const std::byte* header,
                                                            std::span<const std::byte> payload) noexcept {
+  lane.in.read_ahead();
   const u32 method_index = record.head.detail();
   if (served_ == nullptr || method_index >= served_->count() || record.head.flags() != 0) [[unlikely]] {
     if (served_ != nullptr && record.head.flags() == ring::flag::extensions)

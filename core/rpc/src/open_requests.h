@@ -57,7 +57,7 @@ class OpenRequests {
  public:
   OpenRequests(LinkEnd* end, std::uint32_t capacity)
       : capacity_(capacity),
-        mask_(std::bit_ceil(capacity + 1) - 1),
+        mask_(std::bit_ceil(std::uint64_t{capacity} + 1) - 1),
         rows_(new OpenRequest[capacity]),
         by_call_(capacity == 0 ? nullptr : new ByCall[mask_ + 1]) {
     for (std::uint32_t i = capacity; i-- != 0;) {
@@ -107,7 +107,7 @@ class OpenRequests {
     std::uint64_t cancelled = 0;
   };
   std::uint32_t capacity_;
-  std::uint32_t mask_;
+  std::uint64_t mask_;
   std::unique_ptr<OpenRequest[]> rows_;
   std::unique_ptr<ByCall[]> by_call_;
   OpenRequest* free_ = nullptr;

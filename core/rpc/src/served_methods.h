@@ -36,7 +36,7 @@ class ServedMethods {
     count_ = static_cast<ring::u32>(methods_.size());
     limits_ = std::make_unique<Limits>(methods_.size());
     methods_.resize(std::bit_ceil(methods_.size() + 1));
-    mask_ = static_cast<ring::u32>(methods_.size()) - 1;
+    mask_ = methods_.size() - 1;
   }
 
   [[nodiscard]] ring::u32 count() const noexcept { return count_; }
@@ -62,7 +62,9 @@ class ServedMethods {
  private:
   std::vector<Method> methods_;
   ring::u32 count_ = 0;
-  ring::u32 mask_ = 0;  // keeps a mispredicted index inside the array
+  // Keeps a mispredicted index inside the array. A word, as the sum that it goes into: half a word that is spilled to
+  // the stack and loaded whole is not forwarded by the CPU, and cost the running path a tenth.
+  ring::u64 mask_ = 0;
   Limits* limited_ = nullptr;
   std::unique_ptr<Limits> limits_;
 };

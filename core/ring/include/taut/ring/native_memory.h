@@ -83,6 +83,8 @@ class NativeReaderMemory {
   }
   void store_released(u64 position, Order order) noexcept { released_->store(position, detail::native(order)); }
 
+  void prefetch(u32 at) const noexcept { __builtin_prefetch(ring_ + at); }
+
   // The bytes of a record that next() found, until it is released. The other process may change them at any time.
   [[nodiscard]] const std::byte* bytes(u32 at) const noexcept { return ring_ + at; }
 
