@@ -121,9 +121,7 @@ class Client {
 
   void send_raw() {
     for (std::uint64_t number = 1; number <= kBatch; ++number) {
-      std::byte words[kRawBytes] = {};
-      std::memcpy(words, &number, sizeof number);
-      while (!put(words)) link_.poll();
+      while (!put(number)) link_.poll();
     }
     expect_seen();
   }
@@ -147,10 +145,12 @@ class Client {
   }
 
  private:
-  bool put(const std::byte* words) {
+  // Written in place, word by word.
+  bool put(std::uint64_t number) {
     taut::rpc::CallClaim claim = taut::rpc::claim_oneway(link_.state(), binding_, 0, kRawBytes);
     if (!claim) return false;
-    std::memcpy(claim.payload(), words, kRawBytes);
+    std::byte* const payload = claim.payload();
+    for (std::uint32_t at = 0; at != kRawBytes; at += sizeof number) std::memcpy(payload + at, &number, sizeof number);
     return taut::rpc::send_oneway(std::move(claim), kRawBytes) == taut::Sent::ok;
   }
   // Answered behind everything that was sent before.
