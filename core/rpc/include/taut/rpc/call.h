@@ -86,6 +86,28 @@ class AnswerBuffer {
     large_.reset();
     return record_ + sizeof(ring::ReplyHeader);
   }
+  // Keeps a copy of a payload that has just arrived. It was stored 16 bytes at a time: a wider load would wait for
+  // those stores and for all before them, which wait for lines of the ring. So would a word that is stored here in
+  // halves.
+  void keep(std::span<const std::byte> payload) {
+    std::byte* to = resize(payload.size());
+    const std::byte* from = payload.data();
+    std::size_t left = payload.size();
+    if (left > kRecordBytes) [[unlikely]] {
+      std::memcpy(to, from, left);
+      return;
+    }
+    for (; left >= 16; left -= 16, from += 16, to += 16) {
+      std::memcpy(to, from, 16);
+      asm("" : "+r"(to));  // else the loop becomes a call of memcpy()
+    }
+    for (std::size_t bytes = 8; bytes != 0; bytes /= 2) {
+      if ((left & bytes) == 0) continue;
+      std::memcpy(to, from, bytes);
+      to += bytes;
+      from += bytes;
+    }
+  }
   // Takes a payload that arrived elsewhere.
   void adopt(AlignedBytes payload, std::size_t payload_bytes) noexcept {
     large_ = std::move(payload);

@@ -10,7 +10,6 @@
 //          owns its bytes too.
 #pragma once
 
-#include <cstring>
 #include <memory>
 #include <utility>
 
@@ -50,7 +49,7 @@ class [[nodiscard]] Answer {
       own_status_ = raw.status;
       return;
     }
-    if (!raw.payload.empty()) std::memcpy(buffer_.resize(raw.payload.size()), raw.payload.data(), raw.payload.size());
+    buffer_.keep(raw.payload);
     accept(buffer_.bytes());
   }
   Answer(Answer&& other) noexcept : status_(&own_status_), owns_(other.owns_), own_status_(*other.status_) {

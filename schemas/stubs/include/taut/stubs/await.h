@@ -70,7 +70,7 @@ class Suspended {
     if (now.origin == nullptr) [[likely]]
       return;
     inheriting_ = &now;
-    context_ = rpc::CallContext(now);
+    context_.emplace(now);
   }
   template <class Promise>
   void set(std::coroutine_handle<Promise> coroutine) noexcept {
@@ -82,7 +82,7 @@ class Suspended {
   void resume() const {
     if (inheriting_ == nullptr) [[likely]]
       return coroutine_.resume();
-    const rpc::ContextScope scope(*inheriting_, context_);
+    const rpc::ContextScope scope(*inheriting_, *context_);
     coroutine_.resume();
   }
   // Somebody else's coroutine stays as it is: only its owner may destroy it.
@@ -94,7 +94,7 @@ class Suspended {
   std::coroutine_handle<> coroutine_;
   TaskState* task_ = nullptr;
   rpc::Inheriting* inheriting_ = nullptr;  // of the dispatcher whose turn resumes it
-  rpc::CallContext context_;
+  std::optional<rpc::CallContext> context_;
 };
 
 template <class T>
