@@ -144,10 +144,8 @@ void LinkState::drop(const BoundMethod& method, const std::byte* payload) noexce
 }
 
 [[gnu::noinline]] bool LinkState::inherit_deadline(Nanoseconds timeout, u32& budget, Ticks& ticks) const noexcept {
-  const Origin& origin = *turn_->inheriting.origin;
-  const bool open_ended = origin.budget == ring::kBudgetNone || origin.budget == ring::kBudgetLonger;
-  if (open_ended || timeout >= kPracticallyForever) return true;
-  const Ticks deadline = origin.sent + turn_->budget_ticks(origin.budget);
+  const Ticks deadline = turn_->inherited_deadline();
+  if (deadline == kNever || timeout >= kPracticallyForever) return true;
   if (turn_->clock.now() >= deadline) return false;
   const Ticks left = deadline - std::min(deadline, turn_->stamp());  // as send_request() will count from its stamp
   if (left >= ticks) return true;
