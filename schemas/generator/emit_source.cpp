@@ -175,7 +175,7 @@ using taut::stubs::TableShape;
       for (const auto& [type, parameter] : handler_parameters(model_, method)) {
         parameters += (parameters.empty() ? "" : ", ") + type + " " + parameter;
         arguments += arguments.empty() ? "" : ", ";
-        arguments += parameter == "request" ? parameter : "std::move(" + parameter + ")";
+        arguments += type.ends_with('&') ? parameter : "std::move(" + parameter + ")";
       }
       const std::string types = method.kind == CallKind::oneway ? request : request + ", " + reply;
       print_("  taut::stubs::serve_$<$>(call, \"$\", [&]($) {\n", to_text(method.kind), types, method.name, parameters);
@@ -222,7 +222,7 @@ const taut::rpc::ServiceDescription& $::description() noexcept {
       const auto parameters = handler_parameters(model_, method);
       const Parameter& last = parameters.back();
       if (method.kind == CallKind::oneway) {
-        print_("void $::Service::$($) {}\n", name, method.name, last.type);
+        print_("void $::Service::$($, $) {}\n", name, method.name, parameters.front().type, last.type);
         continue;
       }
       // Not a gap of ours: what a service answers for a method that it chose not to override (docs/errors.md).

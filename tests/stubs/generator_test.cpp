@@ -280,13 +280,13 @@ rpc_service S {
 )");
   const std::string header = made("bad.taut.h"), source = made("bad.taut.cpp");
   for (const char* handler :
-       {"Ask(const x::Q& request, taut::Reply<x::R> reply);", "Tell(const x::Q& request);",
+       {"Ask(const x::Q& request, taut::Reply<x::R> reply);", "Tell(const x::Q& request, const taut::Told& told);",
         "Watch(const x::Q& request, taut::Writer<x::R> out);", "Load(taut::Reader<x::Q> in, taut::Reply<x::R> reply);",
         "Talk(taut::Reader<x::Q> in, taut::Writer<x::R> out);"}) {
     EXPECT_THAT(header, HasSubstr(std::string("  virtual void ") + handler));
   }
   for (const char* call : {"taut::Call<x::R> Ask(const x::QInit& request, taut::CallOptions options = {})",
-                           "bool Tell(const x::QInit& request)",
+                           "bool Tell(const x::QInit& request, taut::MetadataArgument metadata = {})",
                            "taut::Stream<x::R> Watch(const x::QInit& request, taut::StreamOptions options = {})",
                            "taut::Upload<x::Q, x::R> Load(taut::StreamOptions options = {})",
                            "taut::Duplex<x::Q, x::R> Talk(taut::StreamOptions options = {})"}) {

@@ -78,3 +78,12 @@ Link RawReply::caller() const {
 Link ServedCall::caller() const { return reply_.caller(); }
 
 }  // namespace taut::rpc
+
+namespace taut {
+
+Link Told::caller() const {
+  const rpc::OneWayInHandler* const message = call_.oneway();
+  return message == nullptr ? call_.reply_.caller() : message->end->turn().core->link_to_caller(*message->end);
+}
+
+}  // namespace taut

@@ -64,7 +64,7 @@ class ContractKinds final : public kinds::Kinds::Service {
         return reply.send(item(request.stream(), request.number()));
     }
   }
-  void Tell(const kinds::Item& message) override {
+  void Tell(const kinds::Item& message, const Told&) override {
     told_.take(message);
     journal_.enter(message.number());
   }
