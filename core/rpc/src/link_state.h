@@ -77,7 +77,9 @@ class LinkState final : public ControlPlane::Source {
   [[nodiscard]] CallRoom claim_oneway(const BoundMethod& method, std::uint32_t payload_bytes) noexcept;
   Sent send_oneway(const BoundMethod& method, CallRoom room, std::uint32_t payload_bytes,
                    MetadataArgument metadata) noexcept;
-  Sent send_oneway_beside(const BoundMethod& method, std::uint32_t payload_bytes, const Beside& beside) noexcept;
+  // With metadata or a trace, or when interceptors stand before it (link_beside.cpp).
+  Sent send_oneway_beside(const BoundMethod& method, CallRoom room, std::uint32_t payload_bytes,
+                          MetadataArgument metadata) noexcept;
   void end_call(std::uint64_t call, bool run_callback) noexcept;  // link_cancel.cpp
   [[nodiscard]] Status take_refusal() noexcept;
 
@@ -128,6 +130,11 @@ class LinkState final : public ControlPlane::Source {
   void finish(Intercepted& call, const Status& status) noexcept;
   Committed commit_beside(const BoundMethod& method, std::uint32_t payload_bytes, std::uint32_t budget, Ticks ticks,
                           std::uint16_t credit, const Beside& beside) noexcept;
+  // None: the message was sent.
+  Why commit_oneway(const BoundMethod& method, CallRoom room, std::uint32_t payload_bytes,
+                    const Beside& beside) noexcept;
+  Why commit_oneway_beside(const BoundMethod& method, std::uint32_t payload_bytes, const Beside& beside) noexcept;
+  Sent oneway_refused(Why why) noexcept;
   [[nodiscard]] std::pair<const ServiceDescription*, const MethodDescription*> describe(
       const BoundMethod& method) const noexcept;
   Status wait_sent(const Committed& sent, const BoundMethod& method, AnswerBuffer& buffer) noexcept;

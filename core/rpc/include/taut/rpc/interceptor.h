@@ -26,7 +26,8 @@ struct Peer {
   int pid = 0;                       // in our PID namespace; 0: unknown. For people: pids are used again
 };
 
-// How a call ended. A one-way message ends when it was sent, or when its handler returned.
+// How a call ended. A one-way message ends for its client when it was sent or refused, for its server when its handler
+// returned.
 struct CallEnd {
   const Status& status;
   Nanoseconds took;  // since its on_call()
