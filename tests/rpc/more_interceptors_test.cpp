@@ -1,4 +1,4 @@
-// Interceptors where calls are not answered.
+// Interceptors where calls are not answered, and where the client is the one that serves.
 #include <stdexcept>
 
 #include "joined_pair.h"
@@ -8,6 +8,8 @@ namespace taut::rpc::testing {
 namespace {
 
 using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
 
 // Writes down what it meets, and does what it is told.
 template <class Base, class Call>
@@ -26,6 +28,7 @@ struct Recording : Base {
   std::function<Status(Call&)> act;
   Status last;
 };
+using Server = Recording<ServerInterceptor, IncomingCall>;
 using Caller = Recording<ClientInterceptor, OutgoingCall>;
 
 Status not_today() { return {Code::permission_denied, Ran::no, Why::none, "not today"}; }
@@ -125,6 +128,103 @@ TEST(OneWayTracing, TheSpanOfAMessageIsTheParentOfItsHandlers) {
   ASSERT_EQ(spans.server.size(), 1u);
   EXPECT_EQ(spans.server_parent[0], spans.client[0].span_id);
   EXPECT_EQ(spans.server[0].trace_id, spans.client[0].trace_id);
+}
+
+// --- services of a client
+
+struct OfferedInterceptors : ::testing::Test {
+  // The client offers `events` behind `first` and `second`; the server calls it by `back`.
+  void meet() {
+    client.emplace(pair.connect("", {.serve = {events}, .serve_interceptors = {first, second}}));
+    pair.service.on[kSmall] = [this](std::string_view request, RawReply reply) {
+      back.emplace(reply.caller());
+      answer(reply, request);
+    };
+    client->call(kSmall, "who calls?");
+    pair.settle();
+    ASSERT_TRUE(back);
+  }
+  JoinedPair pair;
+  ByteService events;
+  std::vector<std::string> journal;
+  Server first{journal, "1"}, second{journal, "2"};
+  std::optional<Client> client, back;
+};
+
+TEST_F(OfferedInterceptors, StandBeforeWhatTheServerCalls) {
+  meet();
+  const Outcome& pushed = back->call(kEcho, "news");
+  EXPECT_EQ(back->tell(kTell, "told"), Sent::ok);
+  pair.settle();
+  EXPECT_ANSWERED(pushed, "news");
+  EXPECT_THAT(journal,
+              ElementsAre("1>Echo", "2>Echo", "2<Echo:ok", "1<Echo:ok", "1>Tell", "2>Tell", "2<Tell:ok", "1<Tell:ok"));
+  EXPECT_EQ(pair.service.received[kTell], 0);
+}
+
+TEST_F(OfferedInterceptors, MayRefuseTheServer) {
+  meet();
+  second.act = [](IncomingCall& call) { return call.metadata().find("token") == "good" ? Status() : not_today(); };
+  const Outcome& stranger = back->call(kEcho, "x");
+  const Outcome& known = back->call(kEcho, "x", {.metadata = Metadata{{"token", "good"}}});
+  pair.settle();
+  EXPECT_ENDED(stranger, Code::permission_denied, Ran::no, Why::intercepted);
+  EXPECT_ANSWERED(known, "x");
+  EXPECT_EQ(events.received[kEcho], 1);
+}
+
+TEST_F(OfferedInterceptors, OfTheDispatcherStandBeforeThem) {
+  Server outer{journal, "0"};
+  ASSERT_TRUE(pair.caller.intercept(outer));
+  meet();
+  back->call(kEcho, "news");
+  pair.settle();
+  EXPECT_THAT(journal, ElementsAre("0>Echo", "1>Echo", "2>Echo", "2<Echo:ok", "1<Echo:ok", "0<Echo:ok"));
+}
+
+TEST_F(OfferedInterceptors, AreOfTheNextLinkToo) {
+  Pair restarted;
+  Client offers(restarted.connect({.serve = {events}, .serve_interceptors = {first}}));
+  restarted.settle();
+  restarted.destroy_server();
+  restarted.until([&] { return !offers.link().up(); });
+  restarted.restart_server();
+  restarted.until([&] { return offers.link().up(); });
+  restarted.service.on[kSmall] = [this](std::string_view request, RawReply reply) {
+    back.emplace(reply.caller());
+    answer(reply, request);
+  };
+  offers.call(kSmall, "again");
+  restarted.settle();
+  ASSERT_TRUE(back);
+  back->call(kEcho, "news");
+  restarted.settle();
+  EXPECT_THAT(journal, ElementsAre("1>Echo", "1<Echo:ok"));
+  back.reset();
+}
+
+TEST_F(OfferedInterceptors, BeforeNothingAreAMistake) {
+  const auto link = pair.caller.connect("joined://bytes", {.serve_interceptors = {first}});
+  ASSERT_FALSE(link);
+  EXPECT_EQ(link.error().code(), Code::invalid_argument);
+  EXPECT_THAT(std::string(link.error().what()), HasSubstr("a link that serves nothing"));
+}
+
+TEST_F(OfferedInterceptors, AreEightWithThoseOfTheDispatcher) {
+  for (std::size_t i = 0; i != kInterceptorsMax - 1; ++i) ASSERT_TRUE(pair.caller.intercept(first));
+  const auto link = pair.caller.connect("joined://bytes", {.serve = {events}, .serve_interceptors = {first, second}});
+  ASSERT_FALSE(link);
+  EXPECT_EQ(link.error().code(), Code::resource_exhausted);
+}
+
+// A Tracing of a server's dispatcher sees what it calls at its clients too.
+TEST_F(OfferedInterceptors, ClientInterceptorsOfTheServersDispatcherStandBeforeItsCallsToClients) {
+  Caller outgoing{journal, "s"};
+  ASSERT_TRUE(pair.server.intercept(outgoing));
+  meet();
+  back->call(kEcho, "news");
+  pair.settle();
+  EXPECT_THAT(journal, ElementsAre("s>Echo", "1>Echo", "2>Echo", "2<Echo:ok", "1<Echo:ok", "s<Echo:ok"));
 }
 
 }  // namespace

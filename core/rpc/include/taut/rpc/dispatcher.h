@@ -204,8 +204,8 @@ class Dispatcher {
     return rpc::that_fits<Services...>(connect(url, options));
   }
 
-  // Before the calls of all listeners, or of all links, that are made from now on: in front of those that they are
-  // given later. At most kInterceptorsMax; for set-up.
+  // Before the calls of all listeners and of all services of links, or of all links, that are made from now on: in
+  // front of those that they are given later. At most kInterceptorsMax; for set-up.
   Result<void> intercept(ServerInterceptor& interceptor);
   Result<void> intercept(ClientInterceptor& interceptor);
 
