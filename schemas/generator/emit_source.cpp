@@ -195,6 +195,7 @@ using taut::stubs::TableShape;
       print_("     .request_bound = $,\n", message_bound(model_, request));
       print_("     .reply_bound = $,\n", method.kind == CallKind::oneway ? 0 : message_bound(model_, reply));
       if (method.timeout_ns != 0) print_("     .timeout_ns = $,\n", method.timeout_ns);
+      if (method.limit != 0) print_("     .limit = $,\n", method.limit);
       print_("     .request = \"$\",\n     .reply = \"$\",\n", request.name, reply.name);
       print_("     .serve = &serve_$_$},\n", name, method.name);
     }
