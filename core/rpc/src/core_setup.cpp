@@ -417,7 +417,7 @@ void Core::happened(LinkUp& up) {
   if (link != links_.end()) {
     link->second->connected(*ends_.back());
     any_news_ = true;
-    next_control_ = 0;
+    control_after_ = 0;
   }
 }
 
@@ -465,7 +465,7 @@ void Core::end_link(LinkEnd& end, LinkEnded ended) noexcept {
     link->second->disconnected();
     any_news_ = true;
   }
-  next_control_ = 0;
+  control_after_ = 0;
 }
 
 void Core::tell_news() {
@@ -501,7 +501,7 @@ void Core::bury_the_ended(bool all) noexcept {
       some_ended_ = true;
     } else if (end->side() == LinkEnd::Side::server && ++served_count > kServedBuriedPerTurn && !all) {
       some_ended_ = true;
-      next_control_ = 0;
+      control_after_ = 0;
     } else {
       ended.push_back(std::move(end));
     }

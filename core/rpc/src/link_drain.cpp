@@ -58,7 +58,7 @@ void Core::begin_drain(std::uint64_t endpoint) noexcept {
   for (const auto& end : ends_) {
     if (end->endpoint == endpoint) end->drain();
   }
-  next_control_ = 0;
+  control_after_ = 0;
 }
 
 bool Core::drained(std::uint64_t endpoint) const noexcept {

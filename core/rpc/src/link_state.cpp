@@ -328,7 +328,7 @@ Status LinkState::wait_sent(const Committed& sent, const BoundMethod& method, An
       }
     }
     if (end.wire().needs_pump()) end.wire().pump(turn.now);
-    if (turn.now >= core_->next_control()) [[unlikely]]
+    if (core_->control_due()) [[unlikely]]
       core_->control_turn(Nanoseconds{0});
     if (end.ended != nullptr || end.broken()) [[unlikely]] {
       // What had been sent before the end is still to be looked through.
