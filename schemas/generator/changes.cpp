@@ -34,6 +34,10 @@ std::string timeout_text(const Method& method) {
   return found != method.attributes.end() ? found->second : "none of its own";
 }
 
+std::string limit_text(const Method& method) {
+  return method.limit != 0 ? "a limit of " + std::to_string(method.limit) + " open calls" : "no limit of open calls";
+}
+
 // As it stands in the schema.
 std::string kind_text(CallKind kind) {
   switch (kind) {
@@ -154,6 +158,10 @@ void Comparison::attributes(const Method& before, const Method& after, const std
     warn(after.where, "method_timeout",
          name + " has the timeout " + timeout_text(after) + "; it was " + timeout_text(before),
          "each client waits as long as its own schema says");
+  }
+  if (before.limit != after.limit) {
+    warn(after.where, "method_limit", name + " has " + limit_text(after) + "; it had " + limit_text(before),
+         "each server takes on as many as its own schema says");
   }
 }
 

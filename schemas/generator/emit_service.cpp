@@ -43,8 +43,9 @@ void emit_client(Printer& print, const Model& model, const Service& service) {
     if (method.kind == CallKind::oneway) {
       print(
           "  // There is no answer. False: nothing was sent, as there is no server, or no room before it reads on.\n");
-      print("  [[nodiscard]] bool $(const $& request) noexcept {\n", method.name, init);
-      print("    return Caller::tell<$>($, request);\n  }\n", request, i);
+      print("  [[nodiscard]] bool $(const $& request, taut::MetadataArgument metadata = {}) noexcept {\n", method.name,
+            init);
+      print("    return Caller::tell<$>($, request, metadata);\n  }\n", request, i);
       continue;
     }
     if (method.kind == CallKind::server_stream) {
@@ -88,12 +89,13 @@ std::vector<Parameter> handler_parameters(const Model& model, const Method& meth
   const std::string request = cpp_name(object(model, method.request).name);
   const std::string reply = cpp_name(object(model, method.reply).name);
   const Parameter message{"const " + request + "&", "request"}, answer{"taut::Reply<" + reply + ">", "reply"};
+  const Parameter told{"const taut::Told&", "told"};
   const Parameter in{"taut::Reader<" + request + ">", "in"}, out{"taut::Writer<" + reply + ">", "out"};
   switch (method.kind) {
     case CallKind::unary:
       break;
     case CallKind::oneway:
-      return {message};
+      return {message, told};
     case CallKind::server_stream:
       return {message, out};
     case CallKind::client_stream:

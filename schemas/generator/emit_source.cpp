@@ -175,7 +175,7 @@ using taut::stubs::TableShape;
       for (const auto& [type, parameter] : handler_parameters(model_, method)) {
         parameters += (parameters.empty() ? "" : ", ") + type + " " + parameter;
         arguments += arguments.empty() ? "" : ", ";
-        arguments += parameter == "request" ? parameter : "std::move(" + parameter + ")";
+        arguments += type.ends_with('&') ? parameter : "std::move(" + parameter + ")";
       }
       const std::string types = method.kind == CallKind::oneway ? request : request + ", " + reply;
       print_("  taut::stubs::serve_$<$>(call, \"$\", [&]($) {\n", to_text(method.kind), types, method.name, parameters);
@@ -195,6 +195,7 @@ using taut::stubs::TableShape;
       print_("     .request_bound = $,\n", message_bound(model_, request));
       print_("     .reply_bound = $,\n", method.kind == CallKind::oneway ? 0 : message_bound(model_, reply));
       if (method.timeout_ns != 0) print_("     .timeout_ns = $,\n", method.timeout_ns);
+      if (method.limit != 0) print_("     .limit = $,\n", method.limit);
       print_("     .request = \"$\",\n     .reply = \"$\",\n", request.name, reply.name);
       print_("     .serve = &serve_$_$},\n", name, method.name);
     }
@@ -222,7 +223,7 @@ const taut::rpc::ServiceDescription& $::description() noexcept {
       const auto parameters = handler_parameters(model_, method);
       const Parameter& last = parameters.back();
       if (method.kind == CallKind::oneway) {
-        print_("void $::Service::$($) {}\n", name, method.name, last.type);
+        print_("void $::Service::$($, $) {}\n", name, method.name, parameters.front().type, last.type);
         continue;
       }
       // Not a gap of ours: what a service answers for a method that it chose not to override (docs/errors.md).

@@ -113,6 +113,7 @@ struct Method {
   bool urgent = false;
   bool needed = false;
   std::int64_t timeout_ns = 0;
+  std::uint32_t limit = 0;
   Attributes attributes;
   std::vector<std::string> documentation;
   Where where;

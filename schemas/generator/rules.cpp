@@ -12,6 +12,9 @@
 namespace gen {
 namespace {
 
+// More calls than that are not open at a time: it is a thousand clients with a thousand grants each.
+constexpr std::int64_t kLimitMax = 1'000'000;
+
 // The number in `text`, which is nothing but digits; -1 otherwise.
 std::int64_t number(std::string_view text) {
   std::int64_t value = -1;
@@ -171,6 +174,7 @@ class Rules {
     method.urgent = method.attributes.count("urgent") != 0;
     method.needed = method.attributes.count("needed") != 0;
     kind(method, name);
+    limit(method, name);
     if (const auto timeout = method.attributes.find("timeout"); timeout != method.attributes.end()) {
       method.timeout_ns = duration_ns(timeout->second);
       if (method.timeout_ns == 0) {
@@ -180,6 +184,21 @@ class Rules {
         error(method.where,
               "the timeout of " + name + " does nothing: nobody waits for a one-way message; leave it out");
       }
+    }
+  }
+
+  void limit(Method& method, const std::string& name) {
+    const auto limit = method.attributes.find("limit");
+    if (limit == method.attributes.end()) return;
+    const std::int64_t most = number(limit->second);
+    if (most < 1 || most > kLimitMax) {
+      error(method.where, "the limit of " + name + " is " + quoted(limit->second) +
+                              "; write how many of its calls may be open at a time, a number from 1 to " +
+                              std::to_string(kLimitMax) + ", for example (limit: 64)");
+    } else if (method.kind == CallKind::oneway) {
+      error(method.where, "the limit of " + name + " does nothing: a one-way message is never open; leave it out");
+    } else {
+      method.limit = static_cast<std::uint32_t>(most);
     }
   }
 

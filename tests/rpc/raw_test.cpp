@@ -233,7 +233,7 @@ class Talker final : public raw::Service {
  public:
   using raw::Service::Service;
   void call(std::uint16_t, raw::Bytes, raw::Reply) override {}
-  void told(std::uint16_t method, raw::Bytes message) override {
+  void told(std::uint16_t method, raw::Bytes message, const Told&) override {
     heard.push_back(std::to_string(method) + ":" + std::string(as_text(message)));
   }
   void opened(std::uint16_t method, raw::Bytes request, StreamEnd with, raw::Reply reply_to) override {
@@ -321,7 +321,9 @@ class Gateway final : public raw::Service {
   void call(std::uint16_t method, raw::Bytes request, raw::Reply reply) override {
     raw::forward(to_, method, request, std::move(reply));
   }
-  void told(std::uint16_t method, raw::Bytes message) override { EXPECT_EQ(to_.tell(method, message), Sent::ok); }
+  void told(std::uint16_t method, raw::Bytes message, const Told&) override {
+    EXPECT_EQ(to_.tell(method, message), Sent::ok);
+  }
   void opened(std::uint16_t method, raw::Bytes request, StreamEnd stream, raw::Reply reply) override {
     raw::forward_stream(to_, method, request, std::move(stream), std::move(reply));
   }

@@ -49,7 +49,9 @@ struct Router final : desk::Orders::Service {
 };
 
 struct Kitchen final : everything::Kitchen::Service {
-  void Log(const everything::Leaf& leaf) override { std::puts(leaf.text() != nullptr ? leaf.text()->c_str() : ""); }
+  void Log(const everything::Leaf& leaf, const taut::Told& told) override {
+    if (told.metadata().find("tenant") == "blue") std::puts(leaf.text() != nullptr ? leaf.text()->c_str() : "");
+  }
 };
 
 struct Feeds final : kinds::Kinds::Service {

@@ -265,6 +265,53 @@ rpc_service S {
       "bad.fbs:11: the timeout of method 'E' does nothing: nobody waits for a one-way message; leave it out\n");
 }
 
+TEST_F(Generator, refuses_limits_that_are_none) {
+  expect_refused(
+      R"(namespace x;
+attribute "limit";
+attribute "oneway";
+table T { a:int; }
+rpc_service S {
+  A(T):T (id: 1, limit: 0);
+  B(T):T (id: 2, limit: "many");
+  C(T):T (id: 3, limit: -1);
+  D(T):T (id: 4, limit: 1000001);
+  E(T):T (id: 5, limit: 8, oneway);
+  F(T):T (id: 6, limit);
+}
+)",
+      "bad.fbs:6: the limit of method 'A' is '0'; write how many of its calls may be open at a time, a number from 1 "
+      "to "
+      "1000000, for example (limit: 64)\n"
+      "bad.fbs:7: the limit of method 'B' is 'many'; write how many of its calls may be open at a time, a number from "
+      "1 "
+      "to 1000000, for example (limit: 64)\n"
+      "bad.fbs:8: the limit of method 'C' is '-1'; write how many of its calls may be open at a time, a number from 1 "
+      "to 1000000, for example (limit: 64)\n"
+      "bad.fbs:9: the limit of method 'D' is '1000001'; write how many of its calls may be open at a time, a number "
+      "from "
+      "1 to 1000000, for example (limit: 64)\n"
+      "bad.fbs:10: the limit of method 'E' does nothing: a one-way message is never open; leave it out\n"
+      "bad.fbs:11: the limit of method 'F' is '0'; write how many of its calls may be open at a time, a number from 1 "
+      "to "
+      "1000000, for example (limit: 64)\n");
+}
+
+TEST_F(Generator, takes_a_limit_as_a_number_or_in_quotes) {
+  expect_accepted(R"(namespace x;
+attribute "limit";
+table T { a:int; }
+rpc_service S {
+  A(T):T (id: 1, limit: 64);
+  B(T):T (id: 2, limit: "7", streaming: "server");
+  C(T):T (id: 3);
+}
+)");
+  const std::string source = made("bad.taut.cpp");
+  EXPECT_THAT(source, HasSubstr(".limit = 64,"));
+  EXPECT_THAT(source, HasSubstr(".limit = 7,"));
+}
+
 TEST_F(Generator, makes_the_signature_of_each_kind) {
   expect_accepted(R"(namespace x;
 attribute "oneway";
@@ -280,13 +327,13 @@ rpc_service S {
 )");
   const std::string header = made("bad.taut.h"), source = made("bad.taut.cpp");
   for (const char* handler :
-       {"Ask(const x::Q& request, taut::Reply<x::R> reply);", "Tell(const x::Q& request);",
+       {"Ask(const x::Q& request, taut::Reply<x::R> reply);", "Tell(const x::Q& request, const taut::Told& told);",
         "Watch(const x::Q& request, taut::Writer<x::R> out);", "Load(taut::Reader<x::Q> in, taut::Reply<x::R> reply);",
         "Talk(taut::Reader<x::Q> in, taut::Writer<x::R> out);"}) {
     EXPECT_THAT(header, HasSubstr(std::string("  virtual void ") + handler));
   }
   for (const char* call : {"taut::Call<x::R> Ask(const x::QInit& request, taut::CallOptions options = {})",
-                           "bool Tell(const x::QInit& request)",
+                           "bool Tell(const x::QInit& request, taut::MetadataArgument metadata = {})",
                            "taut::Stream<x::R> Watch(const x::QInit& request, taut::StreamOptions options = {})",
                            "taut::Upload<x::Q, x::R> Load(taut::StreamOptions options = {})",
                            "taut::Duplex<x::Q, x::R> Talk(taut::StreamOptions options = {})"}) {

@@ -21,7 +21,7 @@ using Numbers = std::vector<std::uint64_t>;
 
 // Keeps what its handlers were given, so that the test decides.
 struct Keeper final : kinds::Kinds::Service {
-  void Tell(const kinds::Item& message) override { told.push_back(message.number()); }
+  void Tell(const kinds::Item& message, const Told&) override { told.push_back(message.number()); }
   void Watch(const kinds::Wanted&, Writer<kinds::Item> out) override {
     if (watching) return watching(std::move(out));
     watch.emplace(std::move(out));

@@ -20,6 +20,7 @@ SCHEMA = """namespace n;
 attribute "oneway";
 attribute "urgent";
 attribute "timeout";
+attribute "limit";
 attribute "needed";
 attribute "max";
 attribute "optional";
@@ -247,6 +248,9 @@ class CheckTest(unittest.TestCase):
     def test_method_attributes(self):
         self.expect([(', timeout: "1ms"', ', timeout: "2ms"')],
                     ("new", "Put", WARNING, "has the timeout 2ms; it was 1ms"), after="rpc_service")
+        self.expect([(', timeout: "1ms"', ', timeout: "1ms", limit: 8')],
+                    ("new", "Put", WARNING, "has a limit of 8 open calls; it had no limit of open calls"),
+                    after="rpc_service")
         self.expect([(', timeout: "1ms"', ", oneway")], ("new", "Put", BOTH, "is (oneway) now; it was unary: links refuse"),
                     ("new", "Put", WARNING, "has the timeout none of its own; it was 1ms"), after="rpc_service")
         self.expect([(", oneway", "")], ("new", "Tell", BOTH, "is unary now; it was (oneway)"), after="rpc_service")

@@ -65,7 +65,7 @@ int Core::poll(int budget) noexcept {
   }
   if (turn.now >= turn.earliest_deadline) [[unlikely]]
     expire_calls();
-  if (turn.now >= next_control_) [[unlikely]]
+  if (control_due()) [[unlikely]]
     control_turn(0ns);
   return done;
 }
@@ -245,7 +245,7 @@ void Core::expire_calls() noexcept {
   turn_->earliest_deadline = kNever;  // callbacks may make calls, which are earlier than that
   turn_->timers.run_due(turn_->now);
   for (const auto& end : ends_) {
-    if (end->drain_state() == LinkEnd::Drain::heard) next_control_ = 0;  // which takes the link to the successor
+    if (end->drain_state() == LinkEnd::Drain::heard) control_after_ = 0;  // which takes the link to the successor
     if (end->without_calls()) continue;
     const Ticks next = end->expire(turn_->now);
     turn_->earliest_deadline = std::min(turn_->earliest_deadline, next);
@@ -255,13 +255,14 @@ void Core::expire_calls() noexcept {
 
 // At most one system call a control period, unless links are being made: then up to half of the time.
 void Core::control_turn(Nanoseconds wait) noexcept {
-  const Ticks before = turn_->clock.now();
-  next_control_ = before + control_period_;
+  // `now` may not be older than what it is compared with: that would be as if the clock had gone back.
+  const Ticks before = control_since_ = turn_->now = turn_->clock.now();
+  control_after_ = control_period_;
   if (own_control_ != nullptr) {
     own_control_->poll(wait);
     if (own_control_->expects_more()) {
-      const Ticks now = turn_->clock.now();
-      next_control_ = now + std::max(wait == 0ns ? now - before : 0, control_period_ / 64);
+      const Ticks now = control_since_ = turn_->now = turn_->clock.now();
+      control_after_ = std::max(wait == 0ns && now > before ? now - before : 0, control_period_ / 64);
     }
   }
   if (turn_->take_from_outside(Turn::kReplies)) give_owed_answers(*turn_);

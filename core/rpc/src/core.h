@@ -71,7 +71,8 @@ class Core final : public Inbox, public std::enable_shared_from_this<Core> {
   // For a wait that found nothing for so long: gives the core away, or sleeps until a peer rings.
   void rest_in_wait(LinkEnd& end, Nanoseconds idle_for, Ticks deadline) noexcept;
   [[nodiscard]] Ticks spin_ticks() const noexcept { return spin_ticks_; }
-  [[nodiscard]] Ticks next_control() const noexcept { return next_control_; }
+  // True too when the clock went back behind the last turn of the control plane: the difference wraps.
+  [[nodiscard]] bool control_due() const noexcept { return turn_->now - control_since_ >= control_after_; }
   void control_turn(Nanoseconds wait) noexcept;
 
   [[nodiscard]] Turn& turn() noexcept { return *turn_; }
@@ -170,7 +171,9 @@ class Core final : public Inbox, public std::enable_shared_from_this<Core> {
   std::shared_ptr<const memory::Board> board_;
   Ticks control_period_ = 0;
   Ticks spin_ticks_ = 0;  // how long an adaptive wait spins
-  Ticks next_control_ = 0;
+  // The control plane has its turn so long after that. 0: in this turn.
+  Ticks control_since_ = 0;
+  Ticks control_after_ = 0;
 
   std::vector<std::unique_ptr<LinkEnd>> ends_;
   std::unordered_multimap<std::uint64_t, LinkEnd*> ends_by_link_;  // those that have not ended

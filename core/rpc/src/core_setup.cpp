@@ -138,6 +138,29 @@ std::shared_ptr<ServedMethods> methods_of(std::span<Service* const> services, co
   return methods;
 }
 
+// A chain only grows at its end, and by a copy: calls that are under way go on with as many as they met.
+Result<std::shared_ptr<const ServerChain>> longer(const std::shared_ptr<const ServerChain>& chain,
+                                                  ServerInterceptor& interceptor) {
+  auto made = chain == nullptr ? std::make_shared<ServerChain>() : std::make_shared<ServerChain>(*chain);
+  if (made->size() == kInterceptorsMax) {
+    return make_error(Code::resource_exhausted, 0, "let one interceptor do the work of two",
+                      "more than %zu interceptors before a service", kInterceptorsMax);
+  }
+  made->push_back(&interceptor);
+  return std::shared_ptr<const ServerChain>(std::move(made));
+}
+
+// Before the services that a link offers: those of its dispatcher, and then its own.
+Result<std::shared_ptr<const ServerChain>> chain_of(std::shared_ptr<const ServerChain> chain,
+                                                    const LinkOptions& options) {
+  for (ServerInterceptor* const interceptor : options.serve_interceptors.list()) {
+    auto made = longer(chain, *interceptor);
+    if (!made) return made.error();
+    chain = *std::move(made);
+  }
+  return chain;
+}
+
 }  // namespace
 
 Result<Listener> Core::serve(std::string_view text, std::span<Service* const> services) {
@@ -253,11 +276,17 @@ Result<Link> Core::connect(std::string_view text, const LinkOptions& defaults) {
   }
   if (auto ready = be_ready(); !ready) return ready.error();
 
-  std::unique_ptr<const Offered> offered;
+  std::unique_ptr<Offered> offered;
   if (!options->serve.empty()) {
     auto made = Offered::of(options->serve.list(), options->reply_bytes_max);
     if (!made) return made.error();
     offered = *std::move(made);
+    auto chain = chain_of(server_chain_, *options);
+    if (!chain) return chain.error();
+    offered->chain = *std::move(chain);
+  } else if (!options->serve_interceptors.list().empty()) {
+    return make_error(Code::invalid_argument, 0, "name the services in `serve`",
+                      "serve_interceptors of a link that serves nothing, to %s", url->name().c_str());
   }
   const std::uint64_t endpoint = next_endpoint_++;
   ConnectContext context{endpoint, *control_, *this, board_->fd(), *options, turn_->clock};
@@ -293,14 +322,14 @@ Result<Link> Core::connect(std::string_view text, const LinkOptions& defaults) {
   return Link(std::move(state));
 }
 
-Result<std::unique_ptr<const Offered>> Offered::of(std::span<Service* const> services, ring::u32 reply_bytes_max) {
+Result<std::unique_ptr<Offered>> Offered::of(std::span<Service* const> services, ring::u32 reply_bytes_max) {
   auto offered = std::make_unique<Offered>();
   for (const Service* service : services) offered->descriptions.push_back(&service->description());
   auto table = MethodTable::of(offered->descriptions);
   if (!table) return table.error();
   offered->table = *std::move(table);
   offered->methods = std::make_shared<const ServedMethods>(services, reply_bytes_max);
-  return std::unique_ptr<const Offered>(std::move(offered));
+  return offered;
 }
 
 void Core::stop_listening(std::uint64_t endpoint) noexcept {
@@ -323,22 +352,6 @@ void Core::forget(LinkState& link) noexcept {
     if (end->endpoint == endpoint) end_link(*end, {Why::link_closed, "the link was closed by this side"});
   }
 }
-
-namespace {
-
-// A chain only grows at its end, and by a copy: calls that are under way go on with as many as they met.
-Result<std::shared_ptr<const ServerChain>> longer(const std::shared_ptr<const ServerChain>& chain,
-                                                  ServerInterceptor& interceptor) {
-  auto made = chain == nullptr ? std::make_shared<ServerChain>() : std::make_shared<ServerChain>(*chain);
-  if (made->size() == kInterceptorsMax) {
-    return make_error(Code::resource_exhausted, 0, "let one interceptor do the work of two",
-                      "more than %zu interceptors before a service", kInterceptorsMax);
-  }
-  made->push_back(&interceptor);
-  return std::shared_ptr<const ServerChain>(std::move(made));
-}
-
-}  // namespace
 
 Result<void> Core::intercept(std::uint64_t endpoint, ServerInterceptor& interceptor) {
   const auto served = served_.find(endpoint);
@@ -414,7 +427,8 @@ void Core::happened(LinkUp& up) {
                  ? std::make_unique<LinkEnd>(turn_, std::move(up.wire), LinkEnd::Side::server, served->second.methods)
                  : std::make_unique<LinkEnd>(turn_, std::move(up.wire), LinkEnd::Side::client, link->second->served());
   end->endpoint = up.endpoint;
-  if (served != served_.end() && served->second.chain != nullptr) end->intercept(served->second.chain);
+  const auto chain = served != served_.end() ? served->second.chain : link->second->serve_chain();
+  if (chain != nullptr) end->intercept(chain);
   hot_.push_back(end.get());
   if (end->wire().needs_pump()) pumped_.push_back(end.get());
   ends_by_link_.emplace(end->wire().agreement().link_id, end.get());
@@ -425,7 +439,7 @@ void Core::happened(LinkUp& up) {
   if (link != links_.end()) {
     link->second->connected(*ends_.back());
     any_news_ = true;
-    next_control_ = 0;
+    control_after_ = 0;
   }
 }
 
@@ -473,7 +487,7 @@ void Core::end_link(LinkEnd& end, LinkEnded ended) noexcept {
     link->second->disconnected();
     any_news_ = true;
   }
-  next_control_ = 0;
+  control_after_ = 0;
 }
 
 void Core::tell_news() {
@@ -509,7 +523,7 @@ void Core::bury_the_ended(bool all) noexcept {
       some_ended_ = true;
     } else if (end->side() == LinkEnd::Side::server && ++served_count > kServedBuriedPerTurn && !all) {
       some_ended_ = true;
-      next_control_ = 0;
+      control_after_ = 0;
     } else {
       ended.push_back(std::move(end));
     }

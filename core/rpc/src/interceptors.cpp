@@ -1,4 +1,4 @@
-// What interceptors see of a request, and what Replies know of the call that they answer.
+// What interceptors see of a request, what Replies know of the call that they answer, and Told of its message.
 #include "link_end.h"
 #include "taut/rpc/interceptor.h"
 
@@ -34,5 +34,35 @@ ContextScope RawReply::go_on() const noexcept {
   return {request_->end->turn().inheriting, CallContext(Inheriting{request_, trace()})};
 }
 
+const OneWayInHandler* ServedCall::oneway() const noexcept {
+  return reply_ ? nullptr : reinterpret_cast<const OneWayInHandler*>(ran_);
+}
+
 }  // namespace rpc
+
+Nanoseconds Told::queued() const noexcept {
+  const rpc::OneWayInHandler* const message = call_.oneway();
+  if (message == nullptr) return call_.reply_.queued();
+  const rpc::Turn& turn = message->end->turn();
+  const Ticks sent = message->sent();
+  return turn.clock.to_duration(turn.now > sent ? turn.now - sent : 0);
+}
+
+MetadataView Told::metadata() const noexcept {
+  const rpc::OneWayInHandler* const message = call_.oneway();
+  if (message == nullptr) return call_.reply_.metadata();
+  return message->context == nullptr ? MetadataView() : message->context->blocks.view();
+}
+
+const TraceContext* Told::trace() const noexcept {
+  const rpc::OneWayInHandler* const message = call_.oneway();
+  if (message == nullptr) return call_.reply_.trace();
+  return message->context == nullptr ? nullptr : message->context->trace();
+}
+
+Peer Told::peer() const noexcept {
+  const rpc::OneWayInHandler* const message = call_.oneway();
+  return message == nullptr ? call_.reply_.peer() : message->end->peer();
+}
+
 }  // namespace taut

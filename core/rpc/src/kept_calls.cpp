@@ -81,13 +81,12 @@ std::byte* KeptCalls::keep(LinkState& link, const Binding& binding, std::uint32_
 PendingCall KeptCalls::send(CallOptions options) noexcept {
   KeptCall& call = *std::exchange(opened_, nullptr);
   call.attempts.deadline = deadline_of(call.binding->methods[call.method], options.timeout);
+  call.inherited = CallContext(core_->turn().inheriting);
   if (!call.binding->service.methods[call.method].idempotent) {
     end_later(call, Status(Code::failed_precondition, Ran::no, Why::none,
                            "the method is not idempotent in its schema: a policy may not send it twice"));
-  } else if (options.metadata.get() != nullptr) {
-    end_later(call,
-              Status(Code::failed_precondition, Ran::no, Why::none,
-                     "a policy keeps the message and no metadata: wait for the call, or set it in an interceptor"));
+  } else if (!keep(call, options.metadata.get())) {
+    end_later(call, Status(Code::resource_exhausted, Ran::no, Why::none, "no memory to keep the metadata in"));
   } else if (opened_over_ != link_) {
     end_later(call, Status(Code::failed_precondition, Ran::no, Why::none,
                            "a policy belongs to the link that it was made with, and this call is of another one"));
@@ -97,19 +96,31 @@ PendingCall KeptCalls::send(CallOptions options) noexcept {
   return {*opened_over_, {&call.callback, call.id}};
 }
 
+bool KeptCalls::keep(KeptCall& call, const Metadata* metadata) noexcept {
+  call.metadata = {};
+  if (metadata == nullptr) return true;
+  if (!call.metadata_room) call.metadata_room.reset(new (std::nothrow) Metadata);
+  if (!call.metadata_room) return false;
+  *call.metadata_room = *metadata;
+  call.metadata = *call.metadata_room;
+  return true;
+}
+
 Ticks KeptCalls::deadline_of(const BoundMethod& method, Nanoseconds timeout) const noexcept {
   const Turn& turn = core_->turn();
-  const bool none = timeout.count() == 0 ? method.timeout == kNever : timeout >= kPracticallyForever;
-  if (none) return kNever;
-  return turn.stamp() +
-         (timeout.count() == 0 ? method.timeout : turn.clock.to_ticks(std::max(timeout, Nanoseconds{1})));
+  if (timeout >= kPracticallyForever) return kNever;
+  const Ticks inherited = turn.inherited_deadline();
+  if (timeout.count() == 0 && method.timeout == kNever) return inherited;
+  const Ticks own = timeout.count() == 0 ? method.timeout : turn.clock.to_ticks(std::max(timeout, Nanoseconds{1}));
+  return std::min(inherited, turn.stamp() + own);
 }
 
 PendingCall KeptCalls::send_attempt(KeptCall& call, LinkState& link, const Binding& binding,
                                     Nanoseconds timeout) noexcept {
+  const ContextScope scope(core_->turn().inheriting, call.inherited);
   CallClaim claim = claim_call(link, binding, call.method, call.bytes);
   if (claim && call.bytes != 0) std::memcpy(claim.payload(), call.message.get(), call.bytes);
-  return send_call(std::move(claim), call.bytes, {timeout});
+  return send_call(std::move(claim), call.bytes, {.timeout = timeout, .metadata = call.metadata});
 }
 
 bool KeptCalls::end_call(std::uint64_t id, bool run_callback) noexcept {

@@ -2,7 +2,8 @@
 // What the policies share: room, time, and an end that is told exactly once, whatever goes first.
 //
 // Threads  the dispatcher's.
-// Memory   rows are allocated at set-up, a row's buffer when a message first needs it; it is kept for the next one.
+// Memory   rows are allocated at set-up, a row's buffers when a message, or metadata, first needs them; they are kept
+//          for the next one.
 //
 // I1  a row is free, or its callback is still to run, or was taken by forget()
 // I2  the state lives as long as its policy object or one of its rows that is not free
@@ -34,6 +35,9 @@ struct KeptCall final : Timer {
   AlignedBytes message;
   std::uint32_t room = 0;
   std::uint32_t bytes = 0;
+  std::unique_ptr<Metadata> metadata_room;
+  MetadataArgument metadata;  // in its room; empty when the call has none
+  CallContext inherited;      // by the handler in which the call was made, if it was: every attempt is made in it
   const Binding* binding = nullptr;
   std::uint32_t method = 0;
   Attempts attempts;
@@ -73,6 +77,7 @@ class KeptCalls : public LinkUser, private Timer {
   void finish_in_turn(KeptCall& call) noexcept;
   void end_later(KeptCall& call, const Status& status) noexcept;
   void set_timer(KeptCall& call, Ticks when) noexcept;
+  // Of a call that is made now: no later than the one that is being handled.
   [[nodiscard]] Ticks deadline_of(const BoundMethod& method, Nanoseconds timeout) const noexcept;
   // Until the deadline; forever when there is none.
   [[nodiscard]] Nanoseconds left(const Attempts& attempts) const noexcept;
@@ -85,6 +90,7 @@ class KeptCalls : public LinkUser, private Timer {
   bool left_ = false;  // the policy object is gone
 
  private:
+  [[nodiscard]] static bool keep(KeptCall& call, const Metadata* metadata) noexcept;
   void free(KeptCall& call) noexcept;
   void on_time() noexcept final { delete this; }  // behind its last call: set when the policy object is gone too
 

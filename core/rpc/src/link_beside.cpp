@@ -112,20 +112,28 @@ void LinkState::finish(Intercepted& call, const Status& status) noexcept {
   return {row, refused};
 }
 
-[[gnu::noinline]] Sent LinkState::send_oneway_beside(const BoundMethod& method, u32 payload_bytes,
-                                                     const Beside& beside) noexcept {
+// The interceptors hear at once how it ended: it was sent, or why not.
+[[gnu::noinline]] Sent LinkState::send_oneway_beside(const BoundMethod& method, CallRoom room, u32 payload_bytes,
+                                                     MetadataArgument metadata) noexcept {
+  if (room.refused == Why::wrong_thread) return oneway_refused(Why::wrong_thread);
+  Intercepted call;
+  if (!begin(call, method, {.metadata = metadata})) {
+    if (room.payload != nullptr) drop(method, room.payload);
+    return oneway_refused(Why::intercepted);
+  }
+  if (call.beside.trace == nullptr) call.beside.trace = turn_->inheriting.trace;
+  const Why refused = commit_oneway(method, room, payload_bytes, call.beside);
+  if (call.open != nullptr) finish(call, refused == Why::none ? Status() : refusal(refused, method));
+  return refused == Why::none ? Sent::ok : oneway_refused(refused);
+}
+
+[[gnu::noinline]] Why LinkState::commit_oneway_beside(const BoundMethod& method, u32 payload_bytes,
+                                                      const Beside& beside) noexcept {
   if (beside.metadata != nullptr && !beside.metadata->complete()) {
     end_->drop_request(method.lane);
-    count_refusal(Why::bad_metadata);
-    return Sent::too_big;
+    return Why::bad_metadata;
   }
-  const Why refused = end_->send_oneway_beside(method.lane, method.index, payload_bytes, beside);
-  if (refused != Why::none) {
-    count_refusal(refused);
-    return refused == Why::ring_full ? Sent::ring_full : refused == Why::too_big ? Sent::too_big : Sent::over;
-  }
-  end_->sent();
-  return Sent::ok;
+  return end_->send_oneway_beside(method.lane, method.index, payload_bytes, beside);
 }
 
 // What generated code says of a method that it bound.

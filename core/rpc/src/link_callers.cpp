@@ -33,10 +33,13 @@ LinkState::LinkState(std::shared_ptr<Core> core, LinkEnd* end, std::string clien
 Link Core::link_to_caller(LinkEnd& end) {
   const auto served = served_.find(end.endpoint);
   const bool known = served != served_.end();
-  return Link(std::make_unique<LinkState>(
+  auto state = std::make_unique<LinkState>(
       shared_from_this(), end.ended == nullptr ? &end : nullptr,
       client_text(known ? served->second.url : "a service", end.wire().agreement().peer_pid),
-      known ? served->second.seats->limits() : LinkOptions{}));
+      known ? served->second.seats->limits() : LinkOptions{});
+  // As before those of every link of this dispatcher; there are no more than a link may have.
+  for (ClientInterceptor* const interceptor : client_chain_) (void)state->intercept(*interceptor);
+  return Link(std::move(state));
 }
 
 void Core::forget_caller(LinkState& link) noexcept {
@@ -78,3 +81,12 @@ Link RawReply::caller() const {
 Link ServedCall::caller() const { return reply_.caller(); }
 
 }  // namespace taut::rpc
+
+namespace taut {
+
+Link Told::caller() const {
+  const rpc::OneWayInHandler* const message = call_.oneway();
+  return message == nullptr ? call_.reply_.caller() : message->end->turn().core->link_to_caller(*message->end);
+}
+
+}  // namespace taut

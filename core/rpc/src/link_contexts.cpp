@@ -114,8 +114,7 @@ const RequestContext* LinkEnd::context_of(const OpenRequest& request) const noex
 }
 
 // There is no row and nobody to answer: who refuses it is told that it ended so, and the message is counted as refused.
-[[gnu::noinline]] void LinkEnd::run_oneway_with_context(LaneEnd& lane, const std::byte* header,
-                                                        const ServedMethods::Method& method,
+[[gnu::noinline]] void LinkEnd::run_oneway_with_context(LaneEnd& lane, const ServedMethods::Method& method,
                                                         std::span<const std::byte> payload, u64 end) noexcept {
   RequestContext* const arriving = std::exchange(contexts_->arriving, nullptr);
   if (arriving == nullptr && contexts_->chain == nullptr) return start_oneway(lane, method, payload, end);
@@ -129,11 +128,13 @@ const RequestContext* LinkEnd::context_of(const OpenRequest& request) const noex
   request.end = this;
   request.budget = ring::kBudgetNone;
   request.started = turn_->now;
-  std::memcpy(&request.sent, header + offsetof(ring::ReplyHeader, call), sizeof request.sent);
+  request.sent = oneway_.sent();
   context.refusal = let_in(request, context);
   if (context.refusal.ok()) {
     turn_->inheriting = {&request, context.trace()};
+    oneway_.context = &context;
     start_oneway(lane, method, payload, end);
+    oneway_.context = nullptr;
     turn_->inheriting = {};
   } else {
     counters_.oneways_refused.add();

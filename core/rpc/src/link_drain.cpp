@@ -66,7 +66,7 @@ void Core::begin_drain(std::uint64_t endpoint) noexcept {
   for (const auto& end : ends_) {
     if (end->endpoint == endpoint) end->drain();
   }
-  next_control_ = 0;
+  control_after_ = 0;
 }
 
 // Before the name goes, and before requests are refused: what the services send to their clients, these can read then.

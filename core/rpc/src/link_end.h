@@ -405,8 +405,8 @@ class LinkEnd {
                         std::span<const std::byte> payload, std::uint64_t end) noexcept;
   void serve_oneway_beside(LaneEnd& lane, ring::Record record, const std::byte* header,
                            std::span<const std::byte> payload) noexcept;
-  void run_oneway_with_context(LaneEnd& lane, const std::byte* header, const ServedMethods::Method& method,
-                               std::span<const std::byte> payload, std::uint64_t end) noexcept;
+  void run_oneway_with_context(LaneEnd& lane, const ServedMethods::Method& method, std::span<const std::byte> payload,
+                               std::uint64_t end) noexcept;
   // Ok when the interceptors let it in.
   [[nodiscard]] Status let_in(OpenRequest& request, RequestContext& context) noexcept;
   // Of an answer that was never sent. No status has this detail: its code is 255.
@@ -502,7 +502,7 @@ class LinkEnd {
   OpenRequests requests_;
   std::vector<std::shared_ptr<StreamState>> attended_;  // streams that wait for room, or have something to tell
   std::vector<std::uint64_t> cancels_owed_;             // the rings had no room for them
-  bool oneway_ran_ = false;
+  OneWayInHandler oneway_{false, nullptr, nullptr, this};
   std::unique_ptr<RequestContexts> contexts_;  // null: no request needed one
   Peer peer_;
   AlignedBytes large_copy_;

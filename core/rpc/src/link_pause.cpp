@@ -16,7 +16,7 @@ void LinkState::pause(Ticks until) noexcept {
       break;  // the time stands still until the test moves it, which it cannot do in here
     }
     const Nanoseconds left = turn.clock.to_duration(until - turn.now);
-    if (turn.now >= core_->next_control() || (!spins && !pumped && left > kSpinFor)) {
+    if (core_->control_due() || (!spins && !pumped && left > kSpinFor)) {
       core_->control_turn(spins || pumped ? Nanoseconds{0} : left);
     }
   }

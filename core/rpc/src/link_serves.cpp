@@ -126,15 +126,16 @@ void LinkEnd::serve(LaneEnd& lane, Record record, const std::byte* header_bytes,
   lane.taken->call.store(0, std::memory_order_relaxed);
   lane.taken->method.store(method_index, std::memory_order_relaxed);
   lane.taken->since.store(turn_->now, std::memory_order_relaxed);
-  oneway_ran_ = false;
+  oneway_.ran = false;
+  oneway_.header = header;
   if (contexts_ != nullptr) [[unlikely]]
-    return run_oneway_with_context(lane, header, method, payload, record.end);
+    return run_oneway_with_context(lane, method, payload, record.end);
   start_oneway(lane, method, payload, record.end);
 }
 
 [[gnu::always_inline]] inline void LinkEnd::start_oneway(LaneEnd& lane, const ServedMethods::Method& method,
                                                          std::span<const std::byte> payload, u64 end) noexcept {
-  ServedCall call(*method.description, payload, RawReply(), oneway_ran_, *lane.taken, end);
+  ServedCall call(*method.description, payload, RawReply(), oneway_.ran, *lane.taken, end);
   turn_->calling_user = true;
   try {
     method.serve(*method.service, call);
@@ -142,7 +143,7 @@ void LinkEnd::serve(LaneEnd& lane, Record record, const std::byte* header_bytes,
     turn_->log_thrown("the handler of " + std::string(method.description->name));
   }
   turn_->calling_user = false;
-  if (!oneway_ran_) [[unlikely]]
+  if (!oneway_.ran) [[unlikely]]
     counters_.oneways_refused.add();
 }
 

@@ -108,35 +108,57 @@ CallRoom LinkState::claim_oneway(const BoundMethod& method, u32 payload_bytes) n
   return end_->claim_oneway(method.lane, payload_bytes);
 }
 
-// What there is to say of a refused message; whoever sends many of them wants no more than this.
 Sent LinkState::send_oneway(const BoundMethod& method, CallRoom room, u32 payload_bytes,
                             MetadataArgument metadata) noexcept {
-  if (room.payload == nullptr) [[unlikely]] {
-    if (room.refused == Why::wrong_thread) {
-      turn_->log(Severity::error, "a one-way message was " + core_->wrong_thread_text());
-      return Sent::over;
-    }
-    count_refusal(room.refused);
-    if (room.refused == Why::ring_full) return Sent::ring_full;
-    if (room.refused == Why::too_big) return Sent::too_big;
-    return room.refused == Why::open_claim ? Sent::open_claim : Sent::over;
-  }
+  if (chain_ != nullptr || metadata.get() != nullptr || turn_->inheriting.trace != nullptr) [[unlikely]]
+    return send_oneway_beside(method, room, payload_bytes, metadata);
+  const Why refused = commit_oneway(method, room, payload_bytes, {});
+  if (refused != Why::none) [[unlikely]]
+    return oneway_refused(refused);
+  return Sent::ok;
+}
+
+Why LinkState::commit_oneway(const BoundMethod& method, CallRoom room, u32 payload_bytes,
+                             const Beside& beside) noexcept {
+  if (room.payload == nullptr) [[unlikely]]
+    return room.refused;
   if (end_ == nullptr || !end_->claimed(method.lane, room.payload)) [[unlikely]] {  // a claim of an end that is over
     drop(method, room.payload);
-    return Sent::over;
+    return Why::not_connected;
   }
   if (payload_bytes > room.bytes) [[unlikely]] {
     end_->drop_request(method.lane);
-    count_refusal(Why::too_big);
-    return Sent::too_big;
+    return Why::too_big;
   }
-  const Beside beside{metadata.get(), metadata.get() != nullptr && metadata.get()->trace() ? &*metadata.get()->trace()
-                                                                                           : turn_->inheriting.trace};
-  if (beside.any()) [[unlikely]]
-    return send_oneway_beside(method, payload_bytes, beside);
-  end_->send_oneway(method.lane, method.index, payload_bytes);
+  if (beside.any()) [[unlikely]] {
+    if (const Why why = commit_oneway_beside(method, payload_bytes, beside); why != Why::none) return why;
+  } else {
+    end_->send_oneway(method.lane, method.index, payload_bytes);
+  }
   end_->sent();
-  return Sent::ok;
+  return Why::none;
+}
+
+// What there is to say of a refused message; whoever sends many of them wants no more than this.
+[[gnu::cold, gnu::noinline]] Sent LinkState::oneway_refused(Why why) noexcept {
+  if (why == Why::wrong_thread) {
+    turn_->log(Severity::error, "a one-way message was " + core_->wrong_thread_text());
+    return Sent::over;
+  }
+  count_refusal(why);
+  switch (why) {
+    case Why::ring_full:
+      return Sent::ring_full;
+    case Why::too_big:
+      return Sent::too_big;
+    case Why::open_claim:
+      return Sent::open_claim;
+    case Why::bad_metadata:
+    case Why::intercepted:
+      return Sent::refused;
+    default:
+      return Sent::over;
+  }
 }
 
 void LinkState::drop(const BoundMethod& method, const std::byte* payload) noexcept {
@@ -144,10 +166,8 @@ void LinkState::drop(const BoundMethod& method, const std::byte* payload) noexce
 }
 
 [[gnu::noinline]] bool LinkState::inherit_deadline(Nanoseconds timeout, u32& budget, Ticks& ticks) const noexcept {
-  const Origin& origin = *turn_->inheriting.origin;
-  const bool open_ended = origin.budget == ring::kBudgetNone || origin.budget == ring::kBudgetLonger;
-  if (open_ended || timeout >= kPracticallyForever) return true;
-  const Ticks deadline = origin.sent + turn_->budget_ticks(origin.budget);
+  const Ticks deadline = turn_->inherited_deadline();
+  if (deadline == kNever || timeout >= kPracticallyForever) return true;
   if (turn_->clock.now() >= deadline) return false;
   const Ticks left = deadline - std::min(deadline, turn_->stamp());  // as send_request() will count from its stamp
   if (left >= ticks) return true;
@@ -308,7 +328,7 @@ Status LinkState::wait_sent(const Committed& sent, const BoundMethod& method, An
       }
     }
     if (end.wire().needs_pump()) end.wire().pump(turn.now);
-    if (turn.now >= core_->next_control()) [[unlikely]]
+    if (core_->control_due()) [[unlikely]]
       core_->control_turn(Nanoseconds{0});
     if (end.ended != nullptr || end.broken()) [[unlikely]] {
       // What had been sent before the end is still to be looked through.

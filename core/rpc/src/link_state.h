@@ -27,8 +27,9 @@ struct Offered {
   std::vector<const ServiceDescription*> descriptions;
   MethodTable table;
   std::shared_ptr<const ServedMethods> methods;
+  std::shared_ptr<const ServerChain> chain = {};  // null: no interceptors
   // Refused: two services of one name.
-  static Result<std::unique_ptr<const Offered>> of(std::span<Service* const> services, ring::u32 reply_bytes_max);
+  static Result<std::unique_ptr<Offered>> of(std::span<Service* const> services, ring::u32 reply_bytes_max);
 };
 
 // From here on a timeout is none: sums of ticks could wrap.
@@ -77,7 +78,9 @@ class LinkState final : public ControlPlane::Source {
   [[nodiscard]] CallRoom claim_oneway(const BoundMethod& method, std::uint32_t payload_bytes) noexcept;
   Sent send_oneway(const BoundMethod& method, CallRoom room, std::uint32_t payload_bytes,
                    MetadataArgument metadata) noexcept;
-  Sent send_oneway_beside(const BoundMethod& method, std::uint32_t payload_bytes, const Beside& beside) noexcept;
+  // With metadata or a trace, or when interceptors stand before it (link_beside.cpp).
+  Sent send_oneway_beside(const BoundMethod& method, CallRoom room, std::uint32_t payload_bytes,
+                          MetadataArgument metadata) noexcept;
   void end_call(std::uint64_t call, bool run_callback) noexcept;  // link_cancel.cpp
   [[nodiscard]] Status take_refusal() noexcept;
 
@@ -106,6 +109,10 @@ class LinkState final : public ControlPlane::Source {
   [[nodiscard]] std::shared_ptr<const ServedMethods> served() const noexcept {
     return offered_ != nullptr ? offered_->methods : nullptr;
   }
+  // What stands before it.
+  [[nodiscard]] std::shared_ptr<const ServerChain> serve_chain() const noexcept {
+    return offered_ != nullptr ? offered_->chain : nullptr;
+  }
   [[nodiscard]] const std::string& url() const noexcept { return url_; }
   [[nodiscard]] const Error* last_error() const noexcept { return last_error_ ? &*last_error_ : nullptr; }
   [[nodiscard]] Core* core() const noexcept { return core_.get(); }
@@ -123,6 +130,11 @@ class LinkState final : public ControlPlane::Source {
   Committed commit(const BoundMethod& method, CallRoom room, std::uint32_t payload_bytes, Nanoseconds timeout,
                    std::uint16_t credit = 0, Beside beside = {}) noexcept;
   SentCall finish_later(Why refused, const BoundMethod& method) noexcept;
+  // None: the message was sent.
+  Why commit_oneway(const BoundMethod& method, CallRoom room, std::uint32_t payload_bytes,
+                    const Beside& beside) noexcept;
+  Why commit_oneway_beside(const BoundMethod& method, std::uint32_t payload_bytes, const Beside& beside) noexcept;
+  Sent oneway_refused(Why why) noexcept;
   struct Intercepted;
   [[nodiscard]] bool begin(Intercepted& call, const BoundMethod& method, const CallOptions& options);
   void finish(Intercepted& call, const Status& status) noexcept;

@@ -31,12 +31,12 @@ void Service::serve(taut::Service& service, rpc::ServedCall& call) {
   call.taken();
   if (method.kind == rpc::CallKind::unary) [[likely]]
     return self.call(method.id, call.payload(), call.reply());
-  if (method.kind == rpc::CallKind::oneway) return self.told(method.id, call.payload());
+  if (method.kind == rpc::CallKind::oneway) return self.told(method.id, call.payload(), call.told());
   rpc::StreamEnd stream = call.stream(self.streams_);
   self.opened(method.id, call.payload(), std::move(stream), call.reply());
 }
 
-void Service::told(std::uint16_t, Bytes) {}
+void Service::told(std::uint16_t, Bytes, const Told&) {}
 void Service::opened(std::uint16_t, Bytes, rpc::StreamEnd, Reply reply) {
   reply.refuse(Code::unimplemented, Why::none, "the service has no handler for streams");
 }

@@ -6,7 +6,10 @@
 #pragma once
 
 #include <array>
+#include <cstddef>
+#include <cstring>
 #include <memory>
+#include <type_traits>
 #include <vector>
 
 #include "blocks_beside.h"
@@ -15,6 +18,7 @@
 
 namespace taut::rpc {
 
+class LinkEnd;
 struct OpenRequest;
 
 struct RequestContext {
@@ -29,6 +33,21 @@ struct RequestContext {
 
   [[nodiscard]] const TraceContext* trace() const noexcept { return blocks.traced ? &blocks.trace : nullptr; }
 };
+
+// The one-way message whose handler runs. It has no row; what its Told may be asked is found from here.
+struct OneWayInHandler {
+  bool ran;  // first: a ServedCall points to it
+  const std::byte* header;
+  const RequestContext* context;  // null: it came without trace and metadata, and no interceptor stands before it
+  LinkEnd* const end;
+
+  [[nodiscard]] Ticks sent() const noexcept {
+    Ticks sent;
+    std::memcpy(&sent, header + offsetof(ring::ReplyHeader, call), sizeof sent);
+    return sent;
+  }
+};
+static_assert(std::is_standard_layout_v<OneWayInHandler> && offsetof(OneWayInHandler, ran) == 0);
 
 // The interceptors of a listener, in their order. It only grows, at its end: a call that is under way knows how many of
 // them it met.

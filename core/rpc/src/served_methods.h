@@ -35,6 +35,9 @@ class ServedMethods {
     }
     count_ = static_cast<ring::u32>(methods_.size());
     limits_ = std::make_unique<Limits>(methods_.size());
+    for (ring::u32 i = 0; i != count_; ++i) {
+      if (const ring::u32 most = methods_[i].description->limit; most != 0) limit().of(i).allow(most);
+    }
     methods_.resize(std::bit_ceil(methods_.size() + 1));
     mask_ = methods_.size() - 1;
   }

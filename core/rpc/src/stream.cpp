@@ -19,6 +19,8 @@ std::string_view to_text(Sent sent) noexcept {
       return "too_big";
     case Sent::open_claim:
       return "open_claim";
+    case Sent::refused:
+      return "refused";
     case Sent::over:
       return "over";
   }

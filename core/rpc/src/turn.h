@@ -16,8 +16,8 @@
 #include "taut/base/thread.h"
 #include "taut/memory/fork_guard.h"
 #include "taut/ring/board.h"
-#include "timers.h"
 #include "taut/rpc/context.h"
+#include "timers.h"
 
 namespace taut::rpc {
 
@@ -144,6 +144,14 @@ struct Turn {
   [[nodiscard]] Ticks stamp() const noexcept { return inside ? now : clock.now(); }
   [[nodiscard]] std::uint64_t budget_ticks(std::uint32_t budget) const noexcept {
     return (std::uint64_t{budget} * step_ticks_q16) >> 16;
+  }
+  // Of the call that is being handled: those that are made meanwhile end no later. kNever: there is none, or its caller
+  // did not say.
+  [[nodiscard]] Ticks inherited_deadline() const noexcept {
+    const Origin* const origin = inheriting.origin;
+    if (origin == nullptr || origin->budget == ring::kBudgetNone || origin->budget == ring::kBudgetLonger)
+      return kNever;
+    return origin->sent + budget_ticks(origin->budget);
   }
 };
 

@@ -75,10 +75,11 @@ class Client {
   }
 
   // A one-way message: sent when this says `ok`, and there is no other answer.
-  Sent tell(std::uint16_t method, Bytes bytes) noexcept {
+  Sent tell(std::uint16_t method, Bytes bytes, MetadataArgument metadata = {}) noexcept {
     const rpc::BoundMethod& bound = (*methods_)[method];
     Claim room{*link_, bound, rpc::claim_oneway_room(*link_, bound, size_of(bytes))};
     if (room && !bytes.empty()) std::memcpy(room.payload(), bytes.data(), bytes.size());
+    if (metadata.get() != nullptr) return rpc::send_oneway(std::move(room), size_of(bytes), metadata);
     return rpc::send_oneway(std::move(room), size_of(bytes));
   }
   // Opens a stream with its first message, which is empty for kinds that have none: `stream` moves items, `call` gets
@@ -144,8 +145,8 @@ class Service : public taut::Service {
   // One request. `request` is 16-aligned and lives until this returns; nobody has looked into it. The reply may be
   // kept.
   virtual void call(std::uint16_t method, Bytes request, Reply reply) = 0;
-  // A one-way message. Unless it is overridden, it is let go.
-  virtual void told(std::uint16_t method, Bytes message);
+  // A one-way message, and what goes with it. Unless it is overridden, it is let go.
+  virtual void told(std::uint16_t method, Bytes message, const Told& told);
   // A call that streams: `stream` moves items until `reply` ends it. Unless it is overridden, `unimplemented`.
   virtual void opened(std::uint16_t method, Bytes request, rpc::StreamEnd stream, Reply reply);
 

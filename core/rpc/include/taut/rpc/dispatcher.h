@@ -89,9 +89,9 @@ class Listener {
   [[nodiscard]] const char* url() const noexcept { return url_.c_str(); }
 
   // So many calls of a method may be open at a time, those of all clients of this dispatcher together; the next one is
-  // refused before the work (`resource_exhausted`, method_limit). 0: no limit. The method is named as in its schema,
-  // where two services have one of that name with its service: desk.Orders.Place. Limits of all calls stand in the URL:
-  // open_max, delay_max.
+  // refused before the work (`resource_exhausted`, method_limit). 0: no limit. It takes the place of the limit that the
+  // method has by its schema. The method is named as there, where two services have one of that name with its service:
+  // desk.Orders.Place. Limits of all calls stand in the URL: open_max, delay_max.
   Result<void> limit(std::string_view method, std::uint32_t calls_max);
 
   // Ends the service without loss: tells its services (Service::drain_begins); gives the name back, so that a successor
@@ -204,8 +204,8 @@ class Dispatcher {
     return rpc::that_fits<Services...>(connect(url, options));
   }
 
-  // Before the calls of all listeners, or of all links, that are made from now on: in front of those that they are
-  // given later. At most kInterceptorsMax; for set-up.
+  // Before the calls of all listeners and of all services of links, or of all links, that are made from now on: in
+  // front of those that they are given later. At most kInterceptorsMax; for set-up.
   Result<void> intercept(ServerInterceptor& interceptor);
   Result<void> intercept(ClientInterceptor& interceptor);
 

@@ -9,8 +9,8 @@
 // tail of latency; when servers are overloaded, the budget keeps hedges a share of the calls. docs/retries.md.
 //
 // Threads  the thread that polls the dispatcher of both links: they have one.
-// Memory   set-up allocates, and the first call of a service; a call keeps its message in a buffer that the next one
-//          uses again.
+// Memory   set-up allocates, and the first call of a service; a call keeps its message, and its metadata when it has
+//          some, in buffers that the next one uses again.
 // Waits    never, and no call under it can be waited for: a wait polls one link.
 #pragma once
 

@@ -11,7 +11,10 @@
 #include <cstddef>
 #include <cstdint>
 #include <optional>
+#include <span>
 #include <string_view>
+#include <type_traits>
+#include <vector>
 
 #include "taut/base/clock.h"
 #include "taut/base/status.h"
@@ -26,7 +29,8 @@ struct Peer {
   int pid = 0;                       // in our PID namespace; 0: unknown. For people: pids are used again
 };
 
-// How a call ended. A one-way message ends when it was sent, or when its handler returned.
+// How a call ended. A one-way message ends for its client when it was sent or refused, for its server when its handler
+// returned.
 struct CallEnd {
   const Status& status;
   Nanoseconds took;  // since its on_call()
@@ -77,6 +81,20 @@ class ServerInterceptor {
   // Ok lets the call in. Another code refuses it with this text, ran: no (why: intercepted).
   virtual Status on_call(IncomingCall& call) = 0;
   virtual void on_end(IncomingCall& /*call*/, const CallEnd& /*end*/) {}
+};
+
+// Interceptors by reference, in their order: {.serve = {events}, .serve_interceptors = {doorman}}.
+class ServerInterceptors {
+ public:
+  ServerInterceptors() = default;
+  template <class... Each>
+  requires(sizeof...(Each) != 0 && (std::is_base_of_v<ServerInterceptor, Each> && ...))
+      ServerInterceptors(Each&... each)
+      : list_{&each...} {}  // implicit: it is written as a list
+  [[nodiscard]] std::span<ServerInterceptor* const> list() const noexcept { return list_; }
+
+ private:
+  std::vector<ServerInterceptor*> list_;
 };
 
 // A call before it is sent, and again when it is over; metadata is gone then.

@@ -8,7 +8,8 @@
 // with ran: no or maybe. docs/retries.md says which failures are retried, and why not more.
 //
 // Threads  the thread that polls the link's dispatcher.
-// Memory   set-up allocates; a call keeps its message in a buffer that the next one uses again.
+// Memory   set-up allocates; a call keeps its message, and its metadata when it has some, in buffers that the next one
+//          uses again.
 // Waits    never, except for calls that are waited for, which pause between their attempts.
 #pragma once
 

@@ -19,6 +19,7 @@
 #include "taut/rpc/interceptor.h"
 #include "taut/rpc/stored_function.h"
 #include "taut/rpc/stream.h"
+#include "taut/rpc/told.h"
 
 namespace taut {
 class Link;
@@ -28,6 +29,7 @@ namespace taut::rpc {
 
 class LinkEnd;
 struct MethodDescription;
+struct OneWayInHandler;
 struct OpenRequest;
 
 // The duty to answer one call, exactly once. Valid after its link and dispatcher are gone: sending is then a counter.
@@ -137,6 +139,9 @@ class ServedCall {
   // As RawReply::caller(), before reply() was taken.
   [[nodiscard]] Link caller() const;
 
+  // Of a one-way message, in place of all that asks for a reply.
+  [[nodiscard]] Told told() const noexcept { return Told(*this); }
+
   // The payload is not a valid message of the method's request type.
   void refuse_bad_message(std::string_view text) noexcept {
     reply_.refuse(Code::invalid_argument, Why::bad_message, text);
@@ -144,6 +149,9 @@ class ServedCall {
 
  private:
   friend class LinkEnd;
+  friend class taut::Told;
+  // Null: the peer sent a request in place of a one-way message, and the reply knows it.
+  [[nodiscard]] const OneWayInHandler* oneway() const noexcept;
   ServedCall(const MethodDescription& method, std::span<const std::byte> payload, RawReply reply, bool& ran,
              ring::Taken& taken, std::uint64_t end) noexcept
       : method_(&method), payload_(payload), reply_(std::move(reply)), ran_(&ran), taken_(&taken), end_(end) {}
@@ -151,7 +159,7 @@ class ServedCall {
   const MethodDescription* method_;
   std::span<const std::byte> payload_;
   RawReply reply_;
-  bool* ran_;  // of the request's row
+  bool* ran_;  // of the request's row, or of the OneWayInHandler
   ring::Taken* taken_;
   std::uint64_t end_;  // position behind the request's record
 };

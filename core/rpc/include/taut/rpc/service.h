@@ -42,6 +42,7 @@ struct MethodDescription {
   std::uint32_t request_bound;  // most payload bytes of a request by the schema's caps; 0: the schema sets no bound
   std::uint32_t reply_bound;    // likewise of a reply
   std::int64_t timeout_ns = 0;  // default timeout of a call; 0: the link's
+  std::uint32_t limit = 0;      // calls open at a time at a server unless it says otherwise; 0: no limit
   std::string_view request;     // names of the two tables, with namespace
   std::string_view reply;
   // Checks the payload and runs the handler, or refuses. Generated; null in a description that only clients use.

@@ -32,6 +32,7 @@ enum class Sent : std::uint8_t {
   too_big,     // larger than a record (a quarter of the ring), than the receiver's credit, or than what was claimed
   open_claim,  // another claim of the lane is open: send it or let it go first
   over,        // the call has ended, or this side closed the stream
+  refused,     // a one-way message: an interceptor did not let it go, or its metadata is over a bound
 };
 std::string_view to_text(Sent sent) noexcept;
 

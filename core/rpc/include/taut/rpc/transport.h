@@ -24,6 +24,7 @@
 #include "taut/ring/ring.h"
 #include "taut/rpc/control_plane.h"
 #include "taut/rpc/counters.h"
+#include "taut/rpc/interceptor.h"
 #include "taut/rpc/method_table.h"
 #include "taut/rpc/url.h"
 
@@ -44,17 +45,17 @@ struct AllowedUsers {
   [[nodiscard]] bool any() const noexcept { return group || !uids.empty(); }
 };
 
-// Options of a link; each but `serve` can stand in a URL under the same name.
+// Options of a link; each but what it serves can stand in a URL under the same name.
 struct LinkOptions {
-  std::uint32_t ring_bytes = 64 * 1024;                   // URL: ring
-  std::uint32_t urgent_ring_bytes = 8 * 1024;             // URL: urgent_ring
-  std::uint32_t inflight = 64;                            // calls each side may have unanswered; URL: inflight
-  std::uint32_t reply_bytes_max = 4096;                   // room for answers whose schema sets no bound; URL: reply_max
-  std::uint32_t message_bytes_max = 16 * 1024 * 1024;     // of a message that arrives in pieces; URL: message_max
-  std::uint32_t arena_bytes = 0;                          // for messages above a record, read in place; URL: arena
-  std::optional<Check> check = std::nullopt;              // none: copy for another user. URL: check=in_place|copy
-  AllowedUsers allow = {};                                // URL: allow=group, allow=uid:1001,uid:1002
-  bool schema_exact = false;                              // URL: schema=exact
+  std::uint32_t ring_bytes = 64 * 1024;                // URL: ring
+  std::uint32_t urgent_ring_bytes = 8 * 1024;          // URL: urgent_ring
+  std::uint32_t inflight = 64;                         // calls each side may have unanswered; URL: inflight
+  std::uint32_t reply_bytes_max = 4096;                // room for answers whose schema sets no bound; URL: reply_max
+  std::uint32_t message_bytes_max = 16 * 1024 * 1024;  // of a message that arrives in pieces; URL: message_max
+  std::uint32_t arena_bytes = 0;                       // for messages above a record, read in place; URL: arena
+  std::optional<Check> check = std::nullopt;           // none: copy for another user. URL: check=in_place|copy
+  AllowedUsers allow = {};                             // URL: allow=group, allow=uid:1001,uid:1002
+  bool schema_exact = false;                           // URL: schema=exact
   // A listener's, for all its links on one dispatcher together (docs/overload.md); 0: no limit.
   std::uint32_t open_max = 0;                             // calls taken on and not answered; URL: open_max
   Nanoseconds delay_max{0};                               // that a call may have waited when it is; URL: delay_max
@@ -63,6 +64,8 @@ struct LinkOptions {
   // Of a client: what its server may call on this link, {.serve = {events}}. The services outlive the link. Their
   // handlers run in the client's poll(), never in a wait.
   Services serve = {};
+  // Before them, behind those of the dispatcher. They outlive the link.
+  ServerInterceptors serve_interceptors = {};
   // A link without a server tries again after pauses that double up to `reconnect`, drawn by lot from half of it on,
   // and at most so many times a second.
   Nanoseconds reconnect = std::chrono::milliseconds(100);  // URL: reconnect

@@ -132,7 +132,7 @@ class Caller {
 
   // A one-way message. False: it was not sent.
   template <class Request>
-  bool tell(std::uint32_t method, const typename Schema<Request>::Init& message) noexcept {
+  bool tell(std::uint32_t method, const typename Schema<Request>::Init& message, MetadataArgument metadata) noexcept {
     const std::uint32_t bytes = size<Request>(message);
     if (bytes == 0) [[unlikely]]
       return false;
@@ -140,6 +140,7 @@ class Caller {
     if (!claim) [[unlikely]]
       return false;
     write_measured<Request>(claim.payload(), message);
+    if (metadata.get() != nullptr) return rpc::send_oneway(std::move(claim), bytes, metadata) == Sent::ok;
     return rpc::send_oneway(std::move(claim), bytes) == Sent::ok;
   }
 

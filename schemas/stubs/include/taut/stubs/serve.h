@@ -40,10 +40,10 @@ inline void serve_unary(rpc::ServedCall& call, std::string_view method, Handler&
   if (const Request* const request = take_request<Request>(call, method)) handler(*request, Reply<T>(call.reply()));
 }
 
-// `handler(const Request&)`. There is nobody to answer.
+// `handler(const Request&, const Told&)`. There is nobody to answer.
 template <class Request, class Handler>
 inline void serve_oneway(rpc::ServedCall& call, std::string_view method, Handler&& handler) {
-  if (const Request* const request = take_request<Request>(call, method)) handler(*request);
+  if (const Request* const request = take_request<Request>(call, method)) handler(*request, call.told());
 }
 
 // `handler(const Request&, Writer<T>)`

@@ -14,12 +14,14 @@
 #include <string_view>
 #include <utility>
 
+#include "taut/rpc/call.h"
 #include "taut/rpc/served_call.h"
 #include "taut/stubs/item.h"
 
 namespace taut {
 
-// The items that a caller sends. It may go when each() was said; the call goes on as long as its answer is owed.
+// The items that a caller sends. What is known of their call, the Reply or Writer beside it says. It may go when each()
+// was said; the call goes on as long as its answer is owed.
 template <class T>
 class [[nodiscard]] Reader : public stubs::Receiving<T> {
  public:
@@ -66,6 +68,17 @@ class [[nodiscard]] Writer : public stubs::Sending<T> {
   }
   // Until the caller's deadline; zero when it has passed, the longest duration when there is none.
   [[nodiscard]] Nanoseconds left() const noexcept { return raw_.left(); }
+  // How long the call lay in the ring before its handler started.
+  [[nodiscard]] Nanoseconds queued() const noexcept { return raw_.queued(); }
+
+  // The client that made this call, to be called in turn, as RawReply::caller().
+  [[nodiscard]] Link caller() const { return raw_.caller(); }
+  // What came beside the call; views of it end when this Writer has ended the call.
+  [[nodiscard]] MetadataView metadata() const noexcept { return raw_.metadata(); }
+  [[nodiscard]] const TraceContext* trace() const noexcept { return raw_.trace(); }  // null: the call has none
+  [[nodiscard]] Peer peer() const noexcept { return raw_.peer(); }
+  // For work that goes on behind the handler: calls made while the scope lives inherit as if they were made in it.
+  [[nodiscard]] rpc::ContextScope go_on() const noexcept { return raw_.go_on(); }
 
  private:
   rpc::RawReply raw_;

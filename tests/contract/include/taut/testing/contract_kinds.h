@@ -65,7 +65,7 @@ class ContractKinds final : public kinds::Kinds::Service {
         return reply.send(item(request.stream(), request.number()));
     }
   }
-  void Tell(const kinds::Item& message) override {
+  void Tell(const kinds::Item& message, const Told&) override {
     if (message.stream() == throw_up_at_once) throw std::runtime_error("no such message");
     told_.take(message);
     journal_.enter(message.number());
