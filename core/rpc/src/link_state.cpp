@@ -110,8 +110,11 @@ CallRoom LinkState::claim_oneway(const BoundMethod& method, u32 payload_bytes) n
 
 Sent LinkState::send_oneway(const BoundMethod& method, CallRoom room, u32 payload_bytes,
                             MetadataArgument metadata) noexcept {
-  if (chain_ != nullptr || metadata.get() != nullptr || turn_->inheriting.trace != nullptr) [[unlikely]]
+  // The room first: on another thread nothing else may be looked at.
+  if (room.payload == nullptr || chain_ != nullptr || metadata.get() != nullptr || turn_->inheriting.trace != nullptr)
+      [[unlikely]] {
     return send_oneway_beside(method, room, payload_bytes, metadata);
+  }
   const Why refused = commit_oneway(method, room, payload_bytes, {});
   if (refused != Why::none) [[unlikely]]
     return oneway_refused(refused);

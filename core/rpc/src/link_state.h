@@ -78,7 +78,7 @@ class LinkState final : public ControlPlane::Source {
   [[nodiscard]] CallRoom claim_oneway(const BoundMethod& method, std::uint32_t payload_bytes) noexcept;
   Sent send_oneway(const BoundMethod& method, CallRoom room, std::uint32_t payload_bytes,
                    MetadataArgument metadata) noexcept;
-  // With metadata or a trace, or when interceptors stand before it (link_beside.cpp).
+  // With metadata or a trace, when interceptors stand before it, or when there is no room for it (link_beside.cpp).
   Sent send_oneway_beside(const BoundMethod& method, CallRoom room, std::uint32_t payload_bytes,
                           MetadataArgument metadata) noexcept;
   void end_call(std::uint64_t call, bool run_callback) noexcept;  // link_cancel.cpp
