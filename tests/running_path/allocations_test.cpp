@@ -4,6 +4,7 @@
 #include <cstdlib>
 
 #include "shared.h"
+#include "support/amount.h"
 #include "support/service_folder.h"
 #include "taut/raw.h"
 #include "taut/taut.h"
@@ -31,7 +32,7 @@ namespace running_path {
 namespace {
 
 constexpr std::uint64_t kWarmup = 100'000;
-constexpr std::uint64_t kCalls = TAUT_CALLS;
+const std::uint64_t kCalls = taut::testing::amount("TAUT_CALLS", 1'000'000);
 constexpr std::uint16_t kPlace = 1;  // its id in orders.fbs
 
 // A server in a process of its own, whose allocations are counted.
@@ -54,7 +55,7 @@ pid_t serve_counted(Shared& shared) {
   return server;
 }
 
-TEST(TAUT_SUITE, no_call_allocates_on_either_side) {
+TEST(allocations, no_call_allocates_on_either_side) {
   const taut::testing::ServiceFolder folder;
   Shared& shared = shared_memory();
   const pid_t server = serve_counted<Desk>(shared);
@@ -149,7 +150,7 @@ struct AwaitedOrders {
   }
 };
 
-TEST(TAUT_SUITE, no_awaited_call_allocates_on_either_side) {
+TEST(allocations, no_awaited_call_allocates_on_either_side) {
   const taut::testing::ServiceFolder folder;
   Shared& shared = shared_memory();
   const pid_t server = serve_counted<TaskDesk>(shared);
@@ -171,7 +172,7 @@ TEST(TAUT_SUITE, no_awaited_call_allocates_on_either_side) {
   waitpid(server, nullptr, 0);
 }
 
-TEST(TAUT_SUITE, a_batch_allocates_when_it_is_made_and_never_again) {
+TEST(allocations, a_batch_allocates_when_it_is_made_and_never_again) {
   taut::Batch<desk::Order, desk::Ack> batch({.requests_max = 64});
   const taut::Message<desk::Order> order({.id = 7, .quantity = 5, .party = {}});
   std::atomic<std::uint64_t> mine{0};
