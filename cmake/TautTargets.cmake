@@ -31,16 +31,19 @@ function(taut_add_example name)
   set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY "${PROJECT_BINARY_DIR}/examples")
 endfunction()
 
-# taut_add_test(NAME SOURCES ... [LINKS ...] [LABELS slow] [RUN_SERIAL] [TIMEOUT seconds] [ENVIRONMENT VAR=value])
+# taut_add_test(NAME SOURCES ... [LINKS ...] [LABELS slow] [RUN_SERIAL] [TIMEOUT seconds] [ENVIRONMENT VAR=value]
+#               [LONG VAR=value])
 #
 # A GoogleTest program (its main comes from gmock_main), at build/PRESET/tests/NAME. Each of its tests is a test of
 # ctest, called Suite.Name; one that calls GTEST_SKIP() << "reason" counts as skipped.
 #   LABELS slow  left out unless ./tools/test --all asks for it
 #   RUN_SERIAL   for tests that pin or spin on cores: nothing else runs beside them
 #   TIMEOUT      the watchdog that ends a hang, not a speed limit: 120 s, for slow ones 900 s
+#   LONG         the program once more as slow tests, long.Suite.Name, with this variable, of which it asks
+#                support/amount.h how much to do; with an hour to do it
 # One label and one variable at most: gtest_discover_tests() takes lists apart.
 function(taut_add_test name)
-  cmake_parse_arguments(PARSE_ARGV 1 arg "RUN_SERIAL" "TIMEOUT;LABELS;ENVIRONMENT" "SOURCES;LINKS")
+  cmake_parse_arguments(PARSE_ARGV 1 arg "RUN_SERIAL" "TIMEOUT;LABELS;ENVIRONMENT;LONG" "SOURCES;LINKS")
   taut_check_arguments(taut_add_test ${name})
   add_executable(${name} ${arg_SOURCES})
   target_compile_features(${name} PRIVATE cxx_std_20)
@@ -49,6 +52,14 @@ function(taut_add_test name)
   taut_test_properties(properties)
   # PRE_TEST: the program is asked for its tests when ctest starts, so a build runs nothing that it has built.
   gtest_discover_tests(${name} DISCOVERY_MODE PRE_TEST DISCOVERY_TIMEOUT 60 PROPERTIES ${properties})
+  if(arg_LONG)
+    set(arg_LABELS slow)
+    set(arg_TIMEOUT 3600)
+    set(arg_ENVIRONMENT "${arg_LONG}")
+    taut_test_properties(properties)
+    gtest_discover_tests(${name} TEST_PREFIX long. TEST_LIST ${name}_long DISCOVERY_MODE PRE_TEST DISCOVERY_TIMEOUT 60
+      PROPERTIES ${properties})
+  endif()
 endfunction()
 
 # taut_add_script_test(NAME COMMAND ... [LABELS slow] [RUN_SERIAL] [TIMEOUT seconds] [ENVIRONMENT VAR=value])

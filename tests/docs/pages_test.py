@@ -85,9 +85,6 @@ def tests_of(root):
     for path in (root / "tests").rglob("*.cpp"):
         for suite, name in re.findall(r"^(?:TEST|TEST_F|TEST_P|TYPED_TEST)\((\w+),\s*(\w+)\)", path.read_text(), re.M):
             suites.setdefault(suite, set()).add(name)
-    # One source that is compiled under several names.
-    for suite in re.findall(r"TAUT_SUITE=(\w+)", lists_of_tests(root)):
-        suites.setdefault(suite, set()).update(suites.get("TAUT_SUITE", ()))
     return suites
 
 

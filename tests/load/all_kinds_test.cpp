@@ -6,6 +6,7 @@
 #include <iostream>
 
 #include "kinds_load.h"
+#include "support/amount.h"
 #include "support/child_process.h"
 #include "support/service_folder.h"
 #include "support/shared_value.h"
@@ -13,9 +14,9 @@
 namespace taut::testing {
 namespace {
 
-TEST(TAUT_SUITE, end_once_and_lose_nothing) {
-  constexpr std::uint64_t kCalls = TAUT_CALLS;
+TEST(AllKinds, end_once_and_lose_nothing) {
   constexpr std::uint64_t kCallsPerLife = 100'000;
+  const std::uint64_t calls = amount("TAUT_CALLS", 500'000);
   const ServiceFolder folder;
   Journal journal;
   const SharedValue<Seen> seen;
@@ -40,7 +41,7 @@ TEST(TAUT_SUITE, end_once_and_lose_nothing) {
 
   std::uint64_t kills = 0, lost = 0, told_before = 0;
   const auto all_arrived = [&] { return seen->told_in_this_life.load() == load.told() - told_before; };
-  while (load.calls() < kCalls) {
+  while (load.calls() < calls) {
     const std::uint64_t until = load.calls() + 1 + random.below(2 * kCallsPerLife);
     while (load.calls() < until) {
       for (int i = 0; i != 32 && load.step(); ++i) {

@@ -10,6 +10,7 @@
 
 #include "echo.taut.h"
 #include "orders.taut.h"
+#include "support/amount.h"
 #include "support/child_process.h"
 #include "support/service_folder.h"
 #include "taut/taut.h"
@@ -122,7 +123,8 @@ std::size_t descriptors_of(pid_t pid) {
   return count;
 }
 
-TEST(TAUT_SUITE, cost_their_own_links_and_nobody_elses) {
+TEST(HostilePeers, cost_their_own_links_and_nobody_elses) {
+  const std::uint64_t messages = amount("TAUT_MESSAGES", 200'000);
   const ServiceFolder folder;
   (void)seed();  // printed here, and the same in all processes
   ChildProcess server = start_server();
@@ -142,14 +144,14 @@ TEST(TAUT_SUITE, cost_their_own_links_and_nobody_elses) {
       HostilePeer({.directory = folder.path(),
                    .service = flips ? "copying" : "in_place",
                    .flips = flips,
-                   .messages_max = TAUT_MESSAGES,
+                   .messages_max = messages,
                    .valid_payloads = valid_payloads()},
                   *deeds, stream)
           .run();
     });
   }
   Random random;
-  while (deeds->messages < TAUT_MESSAGES) {
+  while (deeds->messages < messages) {
     for (Honest& client : clients) ASSERT_TRUE(client.call(random));
     ASSERT_FALSE(server.gone()) << "the server did not survive";
   }

@@ -9,6 +9,7 @@
 
 #include "support/accounting/desk.h"
 #include "support/accounting/load.h"
+#include "support/amount.h"
 #include "support/child_process.h"
 #include "support/service_folder.h"
 
@@ -152,7 +153,9 @@ void kill_again_and_again(int kills) {
   }
 }
 
-TEST(TAUT_SUITE, every_call_ends_once_with_the_verdict_of_the_journal) { kill_again_and_again(TAUT_KILLS); }
+TEST(Kill, every_call_ends_once_with_the_verdict_of_the_journal) {
+  kill_again_and_again(static_cast<int>(amount("TAUT_KILLS", 50)));
+}
 
 }  // namespace
 }  // namespace taut::testing

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "orders.taut.h"
+#include "support/amount.h"
 #include "support/child_process.h"
 #include "support/service_folder.h"
 #include "support/shared_value.h"
@@ -24,7 +25,7 @@ using ::testing::HasSubstr;
 constexpr const char* kUrl =
     "shm://desk?ring=4KiB&urgent_ring=4KiB&inflight=16&reply_max=64&timeout=60s&connect_timeout=60s";
 constexpr int kProcesses = 20;
-constexpr int kLinksEach = TAUT_STORM_LINKS / kProcesses;
+const int kLinks = static_cast<int>(amount("TAUT_STORM_LINKS", 400));
 
 int open_descriptors() {
   const std::filesystem::directory_iterator all("/proc/self/fd");
@@ -65,7 +66,7 @@ void storm(Tally& tally) {
   Dispatcher loop({.log = [](Severity, std::string_view) {}});
   std::vector<Link> links;
   while (!tally.begins) sched_yield();
-  for (int i = 0; i < kLinksEach; ++i) {
+  for (int i = 0; i < kLinks / kProcesses; ++i) {
     auto link = loop.connect(kUrl);
     if (!link) {
       ++tally.wrong;
@@ -100,7 +101,7 @@ class Caller {
   std::uint64_t id_ = 0;
 };
 
-TEST(TAUT_SUITE, of_links_leaves_the_calls_of_others_alone) {
+TEST(Storm, of_links_leaves_the_calls_of_others_alone) {
   const ServiceFolder folder;
   const SharedValue<Tally> tally;
   ChildProcess server([](ChildProcess::Ready ready) { serve(ready, 0); });
@@ -117,21 +118,21 @@ TEST(TAUT_SUITE, of_links_leaves_the_calls_of_others_alone) {
   const int before = caller.server_descriptors();
   tally->begins = true;
   int calls_meanwhile = 0;
-  while (tally->answered + tally->wrong < TAUT_STORM_LINKS && !HasFatalFailure()) {
+  while (tally->answered + tally->wrong < kLinks && !HasFatalFailure()) {
     caller.call();
-    if (tally->links != 0 && tally->links != TAUT_STORM_LINKS) ++calls_meanwhile;
+    if (tally->links != 0 && tally->links != kLinks) ++calls_meanwhile;
   }
   std::printf("%d links; meanwhile %d calls of another client\n", tally->links.load(), calls_meanwhile);
   EXPECT_EQ(tally->wrong, 0);
-  EXPECT_EQ(tally->links, TAUT_STORM_LINKS);
+  EXPECT_EQ(tally->links, kLinks);
   EXPECT_GE(calls_meanwhile, 4) << "calls waited for the storm";
   // Four descriptors a link, and none of them stays. The spares of the listener are made again behind the last link.
-  while (caller.server_descriptors() != before + 4 * TAUT_STORM_LINKS && !HasFailure()) caller.call();
+  while (caller.server_descriptors() != before + 4 * kLinks && !HasFailure()) caller.call();
   clients.clear();
   while (caller.server_descriptors() != before && !HasFailure()) caller.call();
 }
 
-TEST(TAUT_SUITE, beyond_the_limit_of_descriptors_is_refused_in_a_sentence) {
+TEST(Storm, beyond_the_limit_of_descriptors_is_refused_in_a_sentence) {
   const ServiceFolder folder;
   const SharedValue<Tally> tally;
   constexpr int kRoomFor = 6;

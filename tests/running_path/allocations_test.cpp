@@ -4,6 +4,7 @@
 #include <cstdlib>
 
 #include "counted.h"
+#include "support/amount.h"
 #include "support/service_folder.h"
 #include "taut/raw.h"
 #include "taut/taut.h"
@@ -33,10 +34,10 @@ std::atomic<std::uint64_t>* g_allocations = nullptr;
 namespace {
 
 constexpr std::uint64_t kWarmup = 100'000;
-constexpr std::uint64_t kCalls = TAUT_CALLS;
+const std::uint64_t kCalls = taut::testing::amount("TAUT_CALLS", 1'000'000);
 constexpr std::uint16_t kPlace = 1;  // its id in orders.fbs
 
-TEST(TAUT_SUITE, no_call_allocates_on_either_side) {
+TEST(allocations, no_call_allocates_on_either_side) {
   const taut::testing::ServiceFolder folder;
   Shared& shared = shared_memory();
   const pid_t server = serve_counted<Desk>(shared);
@@ -131,7 +132,7 @@ struct AwaitedOrders {
   }
 };
 
-TEST(TAUT_SUITE, no_awaited_call_allocates_on_either_side) {
+TEST(allocations, no_awaited_call_allocates_on_either_side) {
   const taut::testing::ServiceFolder folder;
   Shared& shared = shared_memory();
   const pid_t server = serve_counted<TaskDesk>(shared);
@@ -153,7 +154,7 @@ TEST(TAUT_SUITE, no_awaited_call_allocates_on_either_side) {
   waitpid(server, nullptr, 0);
 }
 
-TEST(TAUT_SUITE, a_batch_allocates_when_it_is_made_and_never_again) {
+TEST(allocations, a_batch_allocates_when_it_is_made_and_never_again) {
   taut::Batch<desk::Order, desk::Ack> batch({.requests_max = 64});
   const taut::Message<desk::Order> order({.id = 7, .quantity = 5, .party = {}});
   std::atomic<std::uint64_t> mine{0};

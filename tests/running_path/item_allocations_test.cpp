@@ -5,13 +5,15 @@
 
 #include "counted.h"
 #include "kinds.taut.h"
+#include "support/amount.h"
 #include "support/service_folder.h"
 
 namespace running_path {
 namespace {
 
 // An end of a stream, and credit that has been used up and come back many times, lie outside of what is counted.
-constexpr std::uint64_t kItems = TAUT_CALLS, kMargin = 100'000, kAll = kItems + 2 * kMargin;
+constexpr std::uint64_t kMargin = 100'000;
+const std::uint64_t kItems = taut::testing::amount("TAUT_CALLS", 1'000'000), kAll = kItems + 2 * kMargin;
 
 struct Streams final : kinds::Kinds::Service {
   void Watch(const kinds::Wanted& wanted, taut::Writer<kinds::Item> out) override {
@@ -27,7 +29,7 @@ struct Streams final : kinds::Kinds::Service {
     });
     in.on_close([this](bool) { reply_.send({.count = count_, .sum = sum_}); });
   }
-  void Tell(const kinds::Item&) override { ++told_; }
+  void Tell(const kinds::Item&, const taut::Told&) override { ++told_; }
   void Ask(const kinds::Item&, taut::Reply<kinds::Item> reply) override { reply.send({.number = told_}); }
 
  private:
@@ -76,7 +78,7 @@ struct Counted {
   std::uint64_t here = 1, there = 1;
 };
 
-TEST(TAUT_SUITE, no_item_from_the_server_allocates) {
+TEST(allocations, no_item_from_the_server_allocates) {
   Counted counted;
   std::uint64_t next = 0, wrong = 0;
   bool ended = false;
@@ -92,7 +94,7 @@ TEST(TAUT_SUITE, no_item_from_the_server_allocates) {
   counted.expect_none();
 }
 
-TEST(TAUT_SUITE, no_item_that_is_pulled_allocates) {
+TEST(allocations, no_item_that_is_pulled_allocates) {
   Counted counted;
   std::uint64_t next = 0, wrong = 0;
   auto items = counted.client.Watch({.count = kAll});
@@ -109,7 +111,7 @@ TEST(TAUT_SUITE, no_item_that_is_pulled_allocates) {
   counted.expect_none();
 }
 
-TEST(TAUT_SUITE, no_item_to_the_server_allocates) {
+TEST(allocations, no_item_to_the_server_allocates) {
   Counted counted;
   auto upload = counted.client.Load();
   std::uint64_t count = 0, sum = 0;
@@ -132,7 +134,7 @@ TEST(TAUT_SUITE, no_item_to_the_server_allocates) {
   counted.expect_none();
 }
 
-TEST(TAUT_SUITE, no_one_way_message_allocates) {
+TEST(allocations, no_one_way_message_allocates) {
   Counted counted;
   for (std::uint64_t number = 1; number <= kAll;) {
     if (counted.client.Tell({.number = number})) {

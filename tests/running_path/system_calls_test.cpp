@@ -9,6 +9,7 @@
 #include <thread>
 
 #include "shared.h"
+#include "support/amount.h"
 #include "support/service_folder.h"
 #include "taut/taut.h"
 
@@ -16,7 +17,7 @@ namespace running_path {
 namespace {
 
 constexpr std::uint64_t kWarmup = 10'000;
-constexpr std::uint64_t kCalls = TAUT_CALLS;
+const std::uint64_t kCalls = taut::testing::amount("TAUT_CALLS", 1'000'000);
 
 // From here on this thread may only end its process.
 bool forbid_system_calls() {
@@ -59,7 +60,7 @@ int call(std::uint64_t calls) {
   _exit(place_waiting(orders, calls) ? 0 : 3);
 }
 
-TEST(TAUT_SUITE, none_with_the_control_plane_on_its_own_thread) {
+TEST(system_calls, none_with_the_control_plane_on_its_own_thread) {
   const taut::testing::ServiceFolder folder;
   Shared& shared = shared_memory();
   const pid_t server = fork();
