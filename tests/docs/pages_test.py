@@ -95,7 +95,7 @@ def wrong_tests(text, suites):
 
 
 def wrong_options(root):
-    code = set(re.findall(r'name == "(\w+)"', (root / "core/rpc/src/options.cpp").read_text()))
+    code = set(re.findall(r'name == "(\w+)"', (root / "core/rpc/src/agreement/options.cpp").read_text()))
     readme = (root / "README.md").read_text()
     table = set(re.findall(r"^\| `(\w+)` \|", readme, re.M))
     for name in sorted(code - table):

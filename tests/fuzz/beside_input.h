@@ -13,7 +13,7 @@
 #include <memory>
 #include <span>
 
-#include "blocks_beside.h"
+#include "link/blocks_beside.h"
 
 namespace taut::fuzz {
 

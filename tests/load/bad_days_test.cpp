@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "echo.taut.h"
-#include "link_state.h"  // counters and the peer's board: what a tool would read from the segments
+#include "client/link_state.h"  // counters and the peer's board: what a tool would read from the segments
 #include "support/accounting/desk.h"
 #include "support/accounting/load.h"
 #include "support/child_process.h"

@@ -1,7 +1,7 @@
 // Calls from a server to its client, on the client's link: the link that a handler asks its call for. It has the end at
 // which the client's requests arrive, shares it with the others that were asked for, and is down for good when the
 // client is gone. Set-up: it allocates.
-#include "core.h"
+#include "../dispatcher/core.h"
 
 namespace taut::rpc {
 namespace {

@@ -2,7 +2,7 @@
 //
 // A ping is an ordinary request with a method index that no table holds: it takes the very path of every call, from the
 // claim over both rings to the answer in a wait. What it cannot warm is the user's own: generated code and handlers.
-#include "core.h"
+#include "../dispatcher/core.h"
 #include "link_state.h"
 
 namespace taut::rpc {

@@ -1,7 +1,7 @@
 #include "taut/rpc/hedge.h"
 
+#include "../dispatcher/core.h"
 #include "attempts.h"
-#include "core.h"
 #include "kept_calls.h"
 
 namespace taut {

@@ -8,10 +8,10 @@
 #include <string>
 #include <vector>
 
+#include "../agreement/schema_fit.h"
+#include "../link/link_end.h"
+#include "../link/served_methods.h"
 #include "client_chain.h"
-#include "link_end.h"
-#include "schema_fit.h"
-#include "served_methods.h"
 #include "taut/rpc/call.h"
 #include "taut/rpc/dispatcher.h"
 #include "taut/rpc/raw_binding.h"

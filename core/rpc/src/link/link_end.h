@@ -15,6 +15,7 @@
 #include <string>
 #include <vector>
 
+#include "../dispatcher/turn.h"
 #include "admission.h"
 #include "blocks.h"
 #include "blocks_beside.h"
@@ -28,7 +29,6 @@
 #include "taut/ring/ring.h"
 #include "taut/rpc/served_call.h"
 #include "taut/rpc/transport.h"
-#include "turn.h"
 
 namespace taut::rpc {
 

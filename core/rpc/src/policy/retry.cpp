@@ -2,8 +2,8 @@
 
 #include <random>
 
+#include "../dispatcher/core.h"
 #include "attempts.h"
-#include "core.h"
 #include "kept_calls.h"
 
 namespace taut {

@@ -4,7 +4,7 @@
 // will be. A call that is cancelled keeps its row, its grant and every limit it counts against until it is answered.
 #include <cstring>
 
-#include "core.h"
+#include "../dispatcher/core.h"
 #include "link_end.h"
 
 namespace taut::rpc {

@@ -1,8 +1,8 @@
 // Calls with metadata, with a trace, or before which interceptors stand: what a link does for them beside sending them.
 #include <algorithm>
 
+#include "../dispatcher/core.h"
 #include "client_chain.h"
-#include "core.h"
 #include "link_state.h"
 
 namespace taut::rpc {

@@ -12,7 +12,7 @@
 #include <cstddef>
 #include <vector>
 
-#include "link_end.h"
+#include "../link/link_end.h"
 
 namespace taut::rpc {
 

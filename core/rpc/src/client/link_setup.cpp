@@ -1,7 +1,7 @@
 // The set-up side of a link: bindings, connecting, reconnecting. May allocate.
 #include <algorithm>
 
-#include "core.h"
+#include "../dispatcher/core.h"
 #include "link_state.h"
 
 namespace taut::rpc {

@@ -8,9 +8,9 @@
 #include <variant>
 #include <vector>
 
+#include "../client/link_state.h"
+#include "../link/link_end.h"
 #include "cold_links.h"
-#include "link_end.h"
-#include "link_state.h"
 #include "taut/memory/board.h"
 #include "taut/memory/fork_guard.h"
 #include "taut/rpc/dispatcher.h"

@@ -37,7 +37,7 @@ struct StreamState : std::enable_shared_from_this<StreamState> {
   };
 
   std::atomic<int> handles{0};  // StreamEnds, which may go on any thread; relaxed: nothing else is read by it
-  LinkEnd* end = nullptr;  // null: the call is over, or the link
+  LinkEnd* end = nullptr;       // null: the call is over, or the link
   std::shared_ptr<Turn> turn;
   std::uint64_t call = 0;
   OpenRequest* request = nullptr;  // at the callee

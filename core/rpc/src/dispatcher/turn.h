@@ -10,7 +10,7 @@
 #include <string>
 #include <vector>
 
-#include "pieces.h"
+#include "../link/pieces.h"
 #include "taut/base/clock.h"
 #include "taut/base/log.h"
 #include "taut/base/thread.h"

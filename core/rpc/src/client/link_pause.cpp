@@ -1,5 +1,5 @@
 // Between the attempts of a call that is waited for.
-#include "core.h"
+#include "../dispatcher/core.h"
 #include "link_state.h"
 
 namespace taut::rpc {

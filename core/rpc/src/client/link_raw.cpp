@@ -1,9 +1,9 @@
 // The set-up side of untyped clients: which index each id has at the server. May allocate.
 #include <algorithm>
 
-#include "core.h"
+#include "../agreement/schema_fit.h"
+#include "../dispatcher/core.h"
 #include "link_state.h"
-#include "schema_fit.h"
 #include "taut/rpc/raw_binding.h"
 
 namespace taut::rpc {

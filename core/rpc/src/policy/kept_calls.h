@@ -12,9 +12,9 @@
 #include <memory>
 #include <vector>
 
-#include "link_state.h"
+#include "../client/link_state.h"
+#include "../dispatcher/timers.h"
 #include "taut/rpc/retry.h"
-#include "timers.h"
 
 namespace taut::rpc {
 

@@ -7,7 +7,7 @@
 // so that the callers of all others know at once that theirs did not.
 #include <cstring>
 
-#include "core.h"
+#include "../dispatcher/core.h"
 
 namespace taut::rpc {
 namespace {

@@ -4,7 +4,7 @@
 #include <bit>
 #include <cstring>
 
-#include "core.h"
+#include "../dispatcher/core.h"
 
 namespace taut::rpc {
 

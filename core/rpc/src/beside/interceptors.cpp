@@ -1,5 +1,5 @@
 // What interceptors see of a request, what Replies know of the call that they answer, and Told of its message.
-#include "link_end.h"
+#include "../link/link_end.h"
 #include "taut/rpc/interceptor.h"
 
 namespace taut {

@@ -1,7 +1,7 @@
 // The running side of a link: claiming, sending and waiting for calls.
 #include "link_state.h"
 
-#include "core.h"
+#include "../dispatcher/core.h"
 #include "taut/base/assert.h"
 
 namespace taut::rpc {
