@@ -26,7 +26,7 @@ class Core final : public Inbox, public std::enable_shared_from_this<Core> {
   Core(std::vector<std::unique_ptr<Transport>> transports, DispatcherOptions options);
   ~Core() override;
 
-  // --- set-up (core_setup.cpp)
+  // --- set-up (core_endpoints.cpp)
   Result<Listener> serve(std::string_view url, std::span<Service* const> services);
   Result<Listener> share(const Listener& listener, std::span<Service* const> services);
   Result<Link> connect(std::string_view url, const LinkOptions& options);
@@ -40,7 +40,7 @@ class Core final : public Inbox, public std::enable_shared_from_this<Core> {
   // Links by which a server calls its clients (link_callers.cpp).
   [[nodiscard]] Link link_to_caller(LinkEnd& end);
   void forget_caller(LinkState& link) noexcept;
-  // Interceptors: of a listener, its present links too; of all that is made from now on (core_setup.cpp).
+  // Interceptors: of a listener, its present links too; of all that is made from now on (core_endpoints.cpp).
   Result<void> intercept(std::uint64_t endpoint, ServerInterceptor& interceptor);
   Result<void> intercept(ServerInterceptor& interceptor);
   Result<void> intercept(ClientInterceptor& interceptor);

@@ -19,8 +19,8 @@ constexpr u32 grants_of(const ring::Shape& answers, u32 calls_max) noexcept {
 
 }  // namespace
 
-LinkEnd::LaneEnd::LaneEnd(Lane lane, const ring::LaneMemory& memory, ring::Shape out_shape, ring::Shape in_shape,
-                          u32 granted_in, u32 granted_out)
+LaneEnd::LaneEnd(Lane lane, const ring::LaneMemory& memory, ring::Shape out_shape, ring::Shape in_shape, u32 granted_in,
+                 u32 granted_out)
     : name(lane),
       out(memory.writer(), out_shape),
       in(memory.reader(), in_shape),

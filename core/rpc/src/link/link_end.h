@@ -1,6 +1,7 @@
-// One end of one link: two lanes in both directions (link_end.cpp), the calls it made (link_calls.cpp), the requests it
-// has to answer (link_serves.cpp, reply.cpp), their streams (link_streams.cpp) and their cancelling (link_cancel.cpp),
-// and messages that no record holds (link_pieces.cpp, link_blocks.cpp).
+// One end of one link: two lanes in both directions (link_end.cpp, lane_end.h), the calls it made (link_calls.cpp,
+// link_verdicts.cpp), the requests it has to answer (link_serves.cpp, reply.cpp), their streams (link_streams.cpp) and
+// their cancelling (link_cancel.cpp), and messages that no record holds (link_pieces_out.cpp, link_pieces_in.cpp,
+// link_blocks.cpp).
 // This is the running path; it neither allocates, except for messages in pieces, nor logs, nor makes a system call
 // except to ring a sleeper's bell.
 //
@@ -16,14 +17,13 @@
 #include <vector>
 
 #include "../dispatcher/turn.h"
-#include "admission.h"
 #include "blocks.h"
 #include "blocks_beside.h"
+#include "lane_end.h"
 #include "open_requests.h"
 #include "pending_table.h"
 #include "pieces.h"
 #include "request_contexts.h"
-#include "send_window.h"
 #include "served_methods.h"
 #include "taut/ring/lane.h"
 #include "taut/ring/ring.h"
@@ -50,9 +50,6 @@ inline constexpr int kLooks = 4;
 
 class LinkEnd {
  public:
-  // Records up to this size are copied before anything is read from them, for every peer.
-  static constexpr ring::u32 kCopyMax = 256;
-
   enum class Side : ring::u8 { client, server };
   // `served` is null on an end that only calls: on a client's that offers nothing.
   LinkEnd(std::shared_ptr<Turn> turn, std::unique_ptr<Wire> wire, Side side,
@@ -222,66 +219,7 @@ class LinkEnd {
   friend void give_owed_answers(Turn&) noexcept;
   friend void leave_to_replies(Turn&, std::vector<std::unique_ptr<LinkEnd>>) noexcept;
 
-  // A record that a wait read past. It is released in ring order, by the next poll, which has something to do for it.
-  enum class Then : std::uint8_t {
-    handle,
-    return_grant,  // its answer was taken
-    nothing,
-    run_callback,  // of the call whose answer arrived in pieces: `message`
-  };
-  struct Kept {
-    ring::Record record;
-    Then then;
-    std::uint64_t call = 0;  // as the wait read it, once and for all; 0: nobody has looked yet
-    Buffer message = {};
-    std::uint32_t message_bytes = 0;
-  };
-  // Where the open claim of a lane is written.
-  enum class ClaimRoom : std::uint8_t { staged, in_ring, in_buffer, in_arena, of_answer };
-  struct LaneEnd {
-    LaneEnd(ring::Lane lane, const ring::LaneMemory& memory, ring::Shape out_shape, ring::Shape in_shape,
-            ring::u32 granted_in, ring::u32 granted_out);
-    const ring::Lane name;
-    ring::Writer<ring::NativeWriterMemory> out;
-    ring::Reader<ring::NativeReaderMemory> in;
-    ring::Taken* taken;
-    const ring::Taken* peer_taken;
-    Admission admission;
-    ring::u32 calls_open = 0;  // grants in use: they come back when the answer is released
-    ring::u32 calls_max;       // how many may be: what was granted, or the window
-    SendWindow window;
-    ring::u32 calls_abandoned = 0;  // of calls_open: ended here, but their answers have not come
-    std::byte* claimed = nullptr;   // the payload of the open claim; null: none is open
-    ClaimRoom claim_room = ClaimRoom::in_ring;
-    ring::Claim claim;
-    // Claims room for a record, a field at a time: a copy of the whole would wait for the stores of its fields.
-    bool claim_record(ring::u32 bytes, ring::u32 reserve) noexcept {
-      const ring::Claim made = out.claim(bytes, reserve);
-      claim.at = made.at;
-      claim.room = made.room;
-      claim.pad = made.pad;
-      claim.refusal = made.refusal;
-      return made.refusal == ring::Refusal::none;
-    }
-    // Where the claimed record is written: small ones beside the ring, when nobody waits for this batch to be shown.
-    std::byte* begin_record() noexcept {
-      const bool stages = claim.room <= kCopyMax && !out.unseen();
-      claim_room = stages ? ClaimRoom::staged : ClaimRoom::in_ring;
-      return stages ? staged : out.memory().bytes(claim.at);
-    }
-    // Small messages are written here and copied into the ring when they are complete: Writer::send_copy().
-    alignas(ring::kStep) std::byte staged[kCopyMax] = {};
-    std::vector<Kept> kept;
-    ring::u32 claimed_bytes = 0;         // of a claimed answer: what it may have
-    std::byte* claimed_block = nullptr;  // of a claim in_arena
-    // --- messages in pieces
-    Buffer claimed_buffer;  // of a claim in_buffer
-    std::vector<Leaving> leaving;
-    std::uint64_t leaving_bytes = 0;  // of all that are in `leaving`
-    // Of each kind one message at a time. A wait puts an answer together while pieces of a request are kept.
-    Arriving arriving;
-    Arriving arriving_answer;
-  };
+  using Then = Kept::Then;
   static bool call_claimed(const LaneEnd& lane) noexcept {
     return lane.claimed != nullptr && lane.claim_room != ClaimRoom::of_answer;
   }
@@ -416,7 +354,7 @@ class LinkEnd {
   void note_refusal(OpenRequest& request, const Status& status) noexcept;
   [[nodiscard]] Why make_room_beside(LaneEnd& lane, ring::u32 payload_bytes, const OutgoingBlocks& blocks) noexcept;
 
-  // --- messages in pieces (link_pieces.cpp)
+  // --- messages in pieces (link_pieces_out.cpp, link_pieces_in.cpp)
   [[nodiscard]] bool sending_pieces() const noexcept {
     return !lanes_[0].leaving.empty() || !lanes_[1].leaving.empty();
   }
