@@ -13,6 +13,7 @@
 #include "taut/rpc/call.h"
 #include "taut/rpc/dispatcher.h"
 #include "taut/rpc/served_call.h"
+#include "taut/rpc/serving.h"
 
 namespace taut::rpc::testing {
 
@@ -55,7 +56,15 @@ class ByteService final : public Service {
     on.fill([](std::string_view request, RawReply reply) { answer(reply, request); });
   }
   [[nodiscard]] const ServiceDescription& description() const noexcept override { return described(); }
+  void is_served(const Serving& serving) override {
+    if (when_served) when_served(serving);
+  }
+  void drain_begins() override {
+    if (when_drain_begins) when_drain_begins();
+  }
 
+  std::function<void(const Serving&)> when_served;
+  std::function<void()> when_drain_begins;
   std::array<Handler, kMethodCount> on;
   std::array<std::function<void(ServedCall&)>, kMethodCount> instead;  // of all that generated code does
   std::array<int, kMethodCount> received{};                            // requests that came as far as the handler

@@ -5,6 +5,7 @@
 #include <atomic>
 #include <cstring>
 #include <deque>
+#include <functional>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -143,6 +144,8 @@ class Joint {
                               const MethodTable* offered = nullptr) {
     return make(name, options, ClockSource::manual, nullptr, 0, offered);
   }
+  // Runs before a name is given back.
+  std::function<void()> name_goes;
   // Whoever connects to `name` gets a link whose server the test is, with this method table.
   void serve_by_hand(const std::string& name, MethodTable methods) { by_hand.emplace(name, std::move(methods)); }
 
@@ -153,7 +156,10 @@ class Joint {
         : joint_(joint), name_(std::move(name)), url_("joined://" + name_), context_(std::move(context)) {
       joint_.served.emplace(name_, &context_);
     }
-    ~Bound() override { joint_.served.erase(name_); }
+    ~Bound() override {
+      if (joint_.name_goes) joint_.name_goes();
+      joint_.served.erase(name_);
+    }
     const std::string& url() const noexcept override { return url_; }
 
    private:

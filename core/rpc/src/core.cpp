@@ -222,10 +222,10 @@ int Core::run_posts(int budget) noexcept {
   return done;
 }
 
-bool Core::post(Posted& posted) noexcept {
+bool Core::post(Posted& posted, bool may_exceed) noexcept {
   {
     const std::lock_guard lock(posts_mutex_);
-    if (posts_.size() >= options_.posts_max) return false;
+    if (posts_.size() >= options_.posts_max && !may_exceed) return false;
     posts_.push_back(std::move(posted));
     turn_->came_from_outside(Turn::kPosts);
   }

@@ -57,7 +57,8 @@ class Core final : public Inbox, public std::enable_shared_from_this<Core> {
   TickReport poll_until(std::chrono::steady_clock::time_point when) noexcept;  // core_ticks.cpp
   [[nodiscard]] std::chrono::steady_clock::time_point now() const noexcept;
   void adopt_thread() noexcept;
-  bool post(Posted& posted) noexcept;
+  // `may_exceed`: also where posts_max are waiting.
+  bool post(Posted& posted, bool may_exceed = false) noexcept;
   void stop() noexcept;
   std::atomic<bool> stopping{false};
 
@@ -140,6 +141,7 @@ class Core final : public Inbox, public std::enable_shared_from_this<Core> {
   void rest_until(Ticks when, Ticks idle_for) noexcept;
   void run_turn_ends() noexcept;
 
+  void tell_served(std::span<Service* const> services);
   Transport* transport_of(const Url& url) const noexcept;
   Result<void> be_ready();  // board and fork guard, with the first listener or link
   void deliver(Event event);
@@ -153,6 +155,7 @@ class Core final : public Inbox, public std::enable_shared_from_this<Core> {
   void end_the_broken() noexcept;
   void end_link(LinkEnd& end, LinkEnded ended) noexcept;
   void drain_turn(LinkEnd& end) noexcept;
+  void tell_of_drain(std::uint64_t endpoint) noexcept;
   void bury_the_ended(bool all) noexcept;
   void tell_news();
   void part_from_callers(LinkEnd& end) noexcept;

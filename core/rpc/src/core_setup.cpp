@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "core.h"
+#include "taut/rpc/serving.h"
 
 namespace taut::rpc {
 namespace {
@@ -174,6 +175,7 @@ Result<Listener> Core::serve(std::string_view text, std::span<Service* const> se
   std::string name = served.acceptor->url();
   seats->open(name, served.acceptor->deals());
   served_.emplace(endpoint, std::move(served));
+  tell_served(services);
   return Listener(weak_from_this(), endpoint, std::move(name), seats);
 }
 
@@ -190,7 +192,27 @@ Result<Listener> Core::share(const Listener& listener, std::span<Service* const>
   auto methods = methods_of(services, listener.seats_->limits(), turn_->clock);
   served_.emplace(endpoint, Served{listener.url_, nullptr, std::move(methods), listener.seats_, *std::move(seat),
                                    nullptr, server_chain_});
+  tell_served(services);
   return Listener(weak_from_this(), endpoint, listener.url_, listener.seats_);
+}
+
+// When nothing can refuse the listener any more, and before a link of it is taken from the inbox.
+void Core::tell_served(std::span<Service* const> services) {
+  const Serving serving{services, TurnPost(turn_)};
+  for (Service* const service : services) {
+    try {
+      service->is_served(serving);
+    } catch (...) {
+      turn_->log_thrown("is_served() of " + std::string(service->description().name));
+    }
+  }
+}
+
+// The dispatcher stays while the mutex is held: as in drop_elsewhere().
+bool TurnPost::post_function(Posted& posted) const noexcept {
+  if (turn_ == nullptr || turn_->forked()) return false;
+  const std::lock_guard lock(turn_->foreign_mutex);
+  return turn_->core != nullptr && turn_->core->post(posted, true);
 }
 
 Result<void> Core::limit(std::uint64_t endpoint, std::string_view method, std::uint32_t calls_max) {

@@ -33,6 +33,14 @@ void LinkEnd::drain() noexcept {
   ring_if_asleep();
 }
 
+void LinkEnd::show() noexcept {
+  if (batching_) {
+    lanes_[0].out.end_batch();
+    lanes_[0].out.begin_batch();
+  }
+  ring_if_asleep();
+}
+
 void LinkEnd::make_no_more_calls() noexcept { halt_word_ = &kDraining; }
 
 void LinkEnd::heard_drain(Head head, const std::byte* header) noexcept {
@@ -53,12 +61,29 @@ void LinkEnd::heard_drain(Head head, const std::byte* header) noexcept {
 void Core::begin_drain(std::uint64_t endpoint) noexcept {
   const auto found = served_.find(endpoint);
   if (found == served_.end()) return;
-  found->second.draining = true;
-  stop_listening(endpoint);  // first: a client that is told must not find this server again
+  if (!std::exchange(found->second.draining, true)) tell_of_drain(endpoint);
+  stop_listening(endpoint);  // before the links: a client that is told must not find this server again
   for (const auto& end : ends_) {
     if (end->endpoint == endpoint) end->drain();
   }
   next_control_ = 0;
+}
+
+// Before the name goes, and before requests are refused: what the services send to their clients, these can read then.
+void Core::tell_of_drain(std::uint64_t endpoint) noexcept {
+  const Served& served = served_.at(endpoint);
+  const bool within = std::exchange(turn_->calling_user, true);  // a drain may begin in a handler
+  for (Service* const service : served.seat->services()) {
+    try {
+      service->drain_begins();
+    } catch (...) {
+      turn_->log_thrown("drain_begins() of " + std::string(service->description().name));
+    }
+  }
+  turn_->calling_user = within;
+  for (const auto& end : ends_) {
+    if (end->endpoint == endpoint) end->show();
+  }
 }
 
 bool Core::drained(std::uint64_t endpoint) const noexcept {

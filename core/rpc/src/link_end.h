@@ -68,6 +68,8 @@ class LinkEnd {
   // A call was sent: the peer is woken now or at the end of the turn.
   void sent() noexcept;
   void ring_if_asleep() noexcept;
+  // Shows it within a turn, before something else happens that peers may notice.
+  void show() noexcept;
   // Returns at once when there is a record, else after `looks` looks.
   void watch(int looks) const noexcept {
     while (looks-- > 0 && !lanes_[0].in.waiting() && !lanes_[1].in.waiting()) {

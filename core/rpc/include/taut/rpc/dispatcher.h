@@ -94,10 +94,10 @@ class Listener {
   // open_max, delay_max.
   Result<void> limit(std::string_view method, std::uint32_t calls_max);
 
-  // Ends the service without loss: gives the name back, so that a successor can take it; tells the clients, whose links
-  // look for the successor; answers what was taken, and lets each link go. Polls meanwhile, so it is not called inside
-  // a handler. Links that have unanswered calls after `at_most` are closed: false. True: every call was answered, or
-  // did not run.
+  // Ends the service without loss: tells its services (Service::drain_begins); gives the name back, so that a successor
+  // can take it; tells the clients, whose links look for the successor; answers what was taken, and lets each link go.
+  // Polls meanwhile, so it is not called inside a handler. Links that have unanswered calls after `at_most` are closed:
+  // false. True: every call was answered, or did not run.
   bool drain(Nanoseconds at_most = std::chrono::seconds(5)) noexcept;
   // The same for a program that polls on its own, until drained().
   void begin_drain() noexcept;

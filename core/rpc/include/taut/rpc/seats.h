@@ -36,6 +36,7 @@ class Seat {
   [[nodiscard]] std::uint64_t endpoint() const noexcept { return parts_.endpoint; }
   // To be passed to peers; open as long as the seat.
   [[nodiscard]] int board_fd() const noexcept { return parts_.board->fd(); }
+  [[nodiscard]] std::span<Service* const> services() const noexcept { return parts_.services; }
   // For what outlives no link of this seat.
   [[nodiscard]] Inbox& inbox() const noexcept { return parts_.inbox; }
   [[nodiscard]] bool is_of(const ControlPlane& control) const noexcept { return &parts_.control == &control; }

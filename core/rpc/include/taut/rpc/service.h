@@ -18,6 +18,7 @@ class Service;
 namespace rpc {
 
 class ServedCall;
+struct Serving;
 
 // Who sends how many messages in one call. Part of the method table that travels in the handshake.
 enum class CallKind : std::uint8_t {
@@ -64,6 +65,14 @@ class Service {
   [[nodiscard]] virtual const rpc::ServiceDescription& description() const noexcept = 0;
   // May its methods run on several threads at once? Then dispatchers that share a listener may share the object too.
   [[nodiscard]] virtual bool thread_safe() const noexcept { return false; }
+
+  // Two things that its listeners tell it, on their dispatcher's thread. A service that a client offers is told
+  // nothing. It is served from now on, beside others (taut/rpc/serving.h).
+  virtual void is_served(const rpc::Serving& /*serving*/) {}
+  // A listener of it begins to drain. Its name is still there, and what is sent to its clients in here, the ends of
+  // calls too, can be read by them before the name goes. The place to end streams that have no end of their own: the
+  // drain would wait for them.
+  virtual void drain_begins() {}
 
  protected:
   Service() = default;
