@@ -36,8 +36,15 @@ cmake_path(SET pc_dir NORMALIZE "${CMAKE_INSTALL_LIBDIR}/pkgconfig")
 cmake_path(RELATIVE_PATH CMAKE_INSTALL_INCLUDEDIR BASE_DIRECTORY "${pc_dir}" OUTPUT_VARIABLE pc_includes)
 cmake_path(RELATIVE_PATH CMAKE_INSTALL_LIBDIR BASE_DIRECTORY "${pc_dir}" OUTPUT_VARIABLE pc_libraries)
 cmake_path(RELATIVE_PATH CMAKE_INSTALL_BINDIR BASE_DIRECTORY "${pc_dir}" OUTPUT_VARIABLE pc_programs)
+cmake_path(RELATIVE_PATH CMAKE_INSTALL_DATADIR BASE_DIRECTORY "${pc_dir}" OUTPUT_VARIABLE pc_data)
 configure_file(cmake/taut.pc.in "${PROJECT_BINARY_DIR}/taut.pc" @ONLY)
 install(FILES "${PROJECT_BINARY_DIR}/taut.pc" DESTINATION "${pc_dir}")
+
+# The health service, compiled by the projects that link it: health.cmake looks for its files where they stand here.
+foreach(file IN ITEMS health/health.cmake health/taut_health.fbs health/include/taut/health.h health/src/health.cpp)
+  cmake_path(GET file PARENT_PATH folder)
+  install(FILES ${file} DESTINATION "${CMAKE_INSTALL_DATADIR}/taut/${folder}")
+endforeach()
 
 # For authors of transports outside the tree: contract.cmake looks for its files where they stand here.
 foreach(file IN ITEMS tests/contract/contract.cmake tests/contract/kinds_test.cpp

@@ -1,9 +1,10 @@
-// A desk that takes orders and cancels, and keeps one book.   orders_server [URL]
+// A desk that takes orders and cancels, and keeps one book; supervisors may ask how it is.   orders_server [URL]
 #include <csignal>
 #include <cstdio>
 #include <unordered_map>
 
 #include "orders.taut.h"
+#include "taut/health.h"
 #include "taut/taut.h"
 
 class Desk final : public desk::Orders::Service {
@@ -39,11 +40,13 @@ class Desk final : public desk::Orders::Service {
 
 int main(int argc, char** argv) {
   Desk desk;
+  taut::Health health;                        // taut call orders Health/Ready
   const taut::Signals stop{SIGINT, SIGTERM};  // from here on they end the loop, not the process
   taut::Dispatcher loop;
-  auto listener = loop.serve(argc > 1 ? argv[1] : "shm://orders", desk);
+  auto listener = loop.serve(argc > 1 ? argv[1] : "shm://orders", desk, health);
   if (!listener) return taut::report(listener.error());
   std::printf("ready %s\n", listener->url());
   std::fflush(stdout);
   loop.run_until(stop);
+  listener->drain();
 }

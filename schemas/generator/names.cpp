@@ -24,6 +24,9 @@ constexpr std::array kKeywords = {
     "using",       "virtual",  "void",       "volatile",  "wchar_t",   "while",        "xor",
     "xor_eq"};
 
+// The schemas that come with taut, for example health/taut_health.fbs.
+constexpr std::string_view kOurs = "taut.health";
+
 class Names {
  public:
   Names(const Model& model, std::vector<Problem>& problems) : model_(model), problems_(problems) {}
@@ -49,7 +52,7 @@ class Names {
           error(where,
                 "namespace " + quoted(space) + " holds the C++ keyword " + quoted(part) + "; give it another name");
         }
-        if (from == 0 && (part == "taut" || part == "std" || part == "flatbuffers")) {
+        if (from == 0 && space != kOurs && (part == "taut" || part == "std" || part == "flatbuffers")) {
           error(where, "namespace " + quoted(part) + " belongs to a library; give the schema a namespace of its own");
         }
         from = dot + 1;

@@ -19,7 +19,7 @@ import subprocess
 import sys
 
 # The top level of the tree, and how files end that pages may name.
-FOLDERS = ("core", "transports", "testing", "schemas", "bench", "tools", "tests", "examples", "docs", "cmake")
+FOLDERS = ("core", "transports", "testing", "schemas", "bench", "tools", "tests", "examples", "docs", "cmake", "health")
 ENDINGS = (".h", ".cpp", ".py", ".md", ".txt", ".sh", ".cmake", ".json", ".in")
 # The services of the README and of docs/tour.md, and what generators make.
 MADE = {"prices.fbs", "server.cpp", "client.cpp", "prices.taut.h", "weather.fbs", "watch.cpp", "orders.taut.h", "orders_generated.h"}

@@ -54,6 +54,8 @@ class [[nodiscard]] Writer : public stubs::Sending<T> {
   void finish() noexcept { raw_.claim(0) != nullptr ? raw_.send(0) : raw_.refuse_too_big(0); }
   // Ends the call with an error instead.
   void refuse(Code code, std::string_view text) noexcept { raw_.refuse(code, Why::none, text); }
+  // With a status as it stands, for who passes on how another call ended.
+  void refuse(const Status& status) noexcept { raw_.refuse(status); }
 
   // Does nobody want the items any more: cancelled, past its deadline, or without a link?
   [[nodiscard]] bool cancelled() const noexcept { return raw_.cancelled(); }
