@@ -40,7 +40,7 @@ class Desk final : public desk::Orders::Service {
 
 int main(int argc, char** argv) {
   Desk desk;
-  taut::Health health;                        // taut call orders Health/Ready
+  taut::Health health;
   const taut::Signals stop{SIGINT, SIGTERM};  // from here on they end the loop, not the process
   taut::Dispatcher loop;
   auto listener = loop.serve(argc > 1 ? argv[1] : "shm://orders", desk, health);
