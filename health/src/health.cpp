@@ -110,19 +110,15 @@ void Health::is_served(const rpc::Serving& serving) {
 bool Health::set(std::string_view service, State state) {
   const std::lock_guard lock(table_->mutex);
   const std::optional<std::size_t> row = table_->find(service);
-  if (!row || *row == kAll) return false;
-  table_->rows[*row].state = state;
+  if (!row) return false;
+  for (std::size_t i = 0; i != table_->rows.size(); ++i) {
+    if (i == *row || (*row == kAll && table_->rows[i].served != 0)) table_->rows[i].state = state;
+  }
   table_->tell_copies();
   return true;
 }
 
-void Health::set(State state) {
-  const std::lock_guard lock(table_->mutex);
-  for (Table::Row& row : table_->rows) {
-    if (row.served != 0) row.state = state;
-  }
-  table_->tell_copies();
-}
+void Health::set(State state) { (void)set({}, state); }
 
 std::optional<Health::State> Health::state(std::string_view service) const {
   const std::lock_guard lock(table_->mutex);
@@ -190,7 +186,7 @@ void Health::tell_later() {
 void Health::tell() {
   for (auto next = watchers_.begin(); next != watchers_.end();) {
     const auto watcher = next++;
-    if (!watcher->second.behind && !tell(watcher->first, watcher->second)) watchers_.erase(watcher);
+    if (!tell(watcher->first, watcher->second)) watchers_.erase(watcher);
   }
 }
 
@@ -199,14 +195,12 @@ bool Health::tell(std::uint64_t id, Watcher& watcher) {
   const State state = state_of(watcher.row);
   if (watcher.said == state) return true;
   const Sent sent = watcher.out.send({.state = state});
-  watcher.behind = sent != Sent::ok && sent != Sent::over;
-  if (sent == Sent::ok) watcher.said = state;
-  if (watcher.behind) {
+  if (sent == Sent::ok) {
+    watcher.said = state;
+  } else if (sent != Sent::over) {
     watcher.out.on_ready([this, id] {  // by number, since the watcher may have gone by then
       const auto still = watchers_.find(id);
-      if (still == watchers_.end()) return;
-      still->second.behind = false;
-      if (!tell(id, still->second)) watchers_.erase(still);
+      if (still != watchers_.end() && !tell(id, still->second)) watchers_.erase(still);
     });
   }
   return sent != Sent::over;

@@ -178,7 +178,7 @@ TEST_F(HealthTest, what_is_set_of_one_service_is_said_of_it_and_of_all_together)
   health_.set(State::draining);
   EXPECT_EQ(check(link, "Greeter"), State::draining);
   EXPECT_EQ(check(link), State::draining);
-  health_.set(State::serving);
+  ASSERT_TRUE(health_.set("", State::serving));
   EXPECT_EQ(check(link), State::serving);
 }
 

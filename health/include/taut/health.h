@@ -39,11 +39,10 @@ class Health final : public health::Health::Service {
   Health& operator=(const Health&) = delete;
   ~Health() override;
 
-  // Of one service, named as in its schema: desk.Orders, or Orders where no other is called so. False: none is, or
-  // several are.
+  // Of one service, named as in its schema: desk.Orders, or Orders where no other is called so; of all that are served
+  // now, where the name is empty. False: none is called so, or several are.
   [[nodiscard]] bool set(std::string_view service, State state);
-  // Of all that are served now.
-  void set(State state);
+  void set(State state);  // of all
   // As Check() answers. None: no service, or several, are called so. Of all together: `draining` where one is, else
   // `not_serving` where one is.
   [[nodiscard]] std::optional<State> state(std::string_view service = {}) const;
@@ -61,7 +60,6 @@ class Health final : public health::Health::Service {
     Writer<health::Report> out;
     std::size_t row;
     std::optional<State> said = {};
-    bool behind = false;  // what it was not told, on_ready() tells
   };
 
   [[nodiscard]] State state_of(std::size_t row) const;
