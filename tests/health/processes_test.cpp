@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 #include <sched.h>
 
+#include <algorithm>
 #include <atomic>
 #include <csignal>
 #include <deque>
@@ -148,6 +149,53 @@ TEST_F(HealthProcesses, supervisors_that_stand_still_or_die_do_not_hold_up_the_d
   for (std::size_t i = 2; i != 4; ++i) {  // what was sent is still in their rings
     supervisors[i].signal(SIGCONT);
     EXPECT_EQ(supervisors[i].wait(), 0);
+  }
+}
+
+// Links are dealt to two dispatchers in turn; what the first one's health is told, watchers of both hear.
+TEST_F(HealthProcesses, dispatchers_that_share_a_listener_tell_the_same) {
+  ChildProcess server([](ChildProcess::Ready ready) {
+    const Signals set{SIGUSR1}, stop{SIGTERM};
+    Hello first, second;
+    Health health, copy(health);
+    Dispatcher loop, other;
+    auto listener = loop.serve(kUrl, first, health);
+    if (!listener) _exit(report(listener.error()));
+    auto share = other.share(*listener, second, copy);
+    if (!share) _exit(report(share.error()));
+    std::thread turns([&] { other.run(); });
+    ready();
+    loop.run_until(set);
+    health.set(State::not_serving);
+    loop.run_until(stop);
+    const bool drained = listener->drain();
+    other.stop();
+    turns.join();
+    other.adopt_thread();
+    _exit(drained && share->drain() ? 0 : 1);
+  });
+  ASSERT_TRUE(server.ready());
+  Dispatcher loop;
+  std::deque<Link> links;
+  std::deque<Watched> all;
+  for (int i = 0; i != 4; ++i) {
+    auto link = loop.connect(kUrl);
+    ASSERT_TRUE(link) << link.error();
+    watch(links.emplace_back(*std::move(link)), all.emplace_back());
+  }
+  const auto each = [&all](const auto& done) { return std::all_of(all.begin(), all.end(), done); };
+  const auto heard = [&](std::size_t states) {
+    while (!each([=](const Watched& watched) { return watched.states.size() == states || watched.end; })) loop.poll();
+  };
+  heard(1);
+  server.signal(SIGUSR1);
+  heard(2);
+  server.signal(SIGTERM);
+  while (!each([](const Watched& watched) { return watched.end.has_value(); })) loop.poll();
+  EXPECT_EQ(server.wait(), 0);
+  for (const Watched& watched : all) {
+    EXPECT_EQ(watched.states, (std::vector{State::serving, State::not_serving, State::draining}));
+    EXPECT_EQ(watched.end->why(), Why::draining) << *watched.end;
   }
 }
 

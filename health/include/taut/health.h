@@ -3,7 +3,7 @@
 //
 //   taut::Health health;
 //   auto listener = loop.serve("shm://orders", orders, health);
-//   health.set("Orders", taut::Health::State::not_serving);
+//   health.set(taut::Health::State::not_serving);  // or of one of them: set("Orders", ...)
 //
 // A service is `serving` until set() says something else, and `draining` as soon as all listeners that serve it drain.
 // What such a drain does to watchers, and what supervisors make of it: docs/health.md.
