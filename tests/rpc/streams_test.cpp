@@ -325,6 +325,9 @@ TEST_F(StreamsTest, a_handler_of_items_that_throws_ends_its_stream_alone) {
   EXPECT_EQ(served[0].cancels, 1);
   EXPECT_EQ(pair.log.count("bad item"), 1);
   EXPECT_EQ(other.payload, "other");
+  answer(served[0].reply, "as if nothing had been");
+  pair.settle();
+  EXPECT_ENDED(outcome, Code::internal, Ran::yes, Why::handler_threw);
 }
 
 TEST_F(StreamsTest, of_a_refused_call_are_over_at_once) {

@@ -270,7 +270,7 @@ void LinkEnd::take_end(Head head, const std::byte* header) noexcept {
 
 // A function of this side threw: nobody takes the items any more.
 [[gnu::cold, gnu::noinline]] void LinkEnd::threw(StreamState& stream) noexcept {
-  if (!stream.caller) return nobody_waits(*stream.request, OpenRequest::Void::cancelled);
+  if (!stream.caller) return nobody_waits(*stream.request, OpenRequest::Void::threw);
   end_call_of(stream, Status(Code::internal, Ran::yes, Why::handler_threw, "the function that takes the items threw"));
 }
 

@@ -45,9 +45,9 @@ struct alignas(64) OpenRequest : Origin {
   bool counted : 1 = false;  // among the open calls of the listener's limits
   AnswerRoom room = AnswerRoom::none;
   bool ran = false;  // the handler was started
-  // Nobody waits for the answer, or the caller misused its stream, or sent an item that is none, and gets no other
-  // answer than that.
-  enum class Void : std::uint8_t { no, cancelled, misused, bad_item } nobody_waits = Void::no;
+  // Nobody waits for the answer, or the caller misused its stream, or sent an item that is none, or the function that
+  // takes the items threw: then it gets no other answer than that.
+  enum class Void : std::uint8_t { no, cancelled, misused, bad_item, threw } nobody_waits = Void::no;
   [[nodiscard]] bool owes_refusal() const noexcept { return nobody_waits > Void::cancelled; }
   std::shared_ptr<StreamState> stream;  // of a call that streams, or that listens for its cancellation
 };

@@ -52,6 +52,10 @@ void RawReply::refuse(Code code, Why why, std::string_view text) noexcept {
     code = Code::invalid_argument;
     why = Why::bad_message;
     text = request.stream->refusal;
+  } else if (request.nobody_waits == OpenRequest::Void::threw) [[unlikely]] {
+    code = Code::internal;
+    why = Why::handler_threw;
+    text = "the function that takes the items threw";
   }
   // What is refused before taken() did not run.
   request.end->refuse(request, code, request.ran ? Ran::yes : Ran::no, why, text);
@@ -60,6 +64,7 @@ void RawReply::refuse(Code code, Why why, std::string_view text) noexcept {
 void RawReply::refuse(const Status& status) noexcept {
   if (request_ == nullptr) return;
   if (!at_home()) return drop_elsewhere(true);
+  if (request_->owes_refusal()) return refuse(status.code(), status.why(), status.text());
   OpenRequest& request = *std::exchange(request_, nullptr);
   request.end->refuse(request, status.code(), status.ran(), status.why(), status.text());
 }
