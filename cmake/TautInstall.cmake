@@ -40,10 +40,12 @@ configure_file(cmake/taut.pc.in "${PROJECT_BINARY_DIR}/taut.pc" @ONLY)
 install(FILES "${PROJECT_BINARY_DIR}/taut.pc" DESTINATION "${pc_dir}")
 
 # For authors of transports outside the tree: contract.cmake looks for its files where they stand here.
-foreach(file IN ITEMS tests/contract/contract.cmake tests/contract/kinds_test.cpp
-    tests/contract/transport_test.cpp tests/contract/include/taut/testing/contract.h
+foreach(file IN ITEMS tests/contract/contract.cmake tests/contract/cancel_test.cpp tests/contract/coroutines_test.cpp
+    tests/contract/drain_test.cpp tests/contract/interceptors_test.cpp tests/contract/kinds_test.cpp
+    tests/contract/replies_test.cpp tests/contract/retry_test.cpp tests/contract/transport_test.cpp
+    tests/contract/include/taut/testing/contract.h tests/contract/include/taut/testing/contract_desk.h
     tests/contract/include/taut/testing/contract_kinds.h tests/support/child_process.h
-    tests/support/expect_status.h tests/support/service_folder.h tests/support/temporary_directory.h
+    tests/support/expect_status.h tests/support/seed.h tests/support/service_folder.h tests/support/temporary_directory.h
     tests/support/accounting/journal.h
     schemas/calculator.fbs schemas/echo.fbs schemas/kinds.fbs schemas/orders.fbs)
   cmake_path(GET file PARENT_PATH folder)

@@ -1,4 +1,7 @@
 // The transports of this tree, as the contract sees them.
+#include <stdexcept>
+#include <string>
+
 #include "support/service_folder.h"
 #include "taut/loopback/loopback.h"
 #include "taut/shm/transport.h"
@@ -10,22 +13,17 @@ namespace {
 // Both ends on one thread: the client's polls turn the server, and a bystander's do when the client must not.
 class LoopbackWorld final : public World {
  public:
-  LoopbackWorld()
-      : server_(transports(), {.log = silent()}),
-        client_(transports(), {.log = silent()}),
-        bystander_(transports(), {.log = silent()}) {
-    network_.drive(server_);
-  }
+  LoopbackWorld() { network_.drive(server_.loop()); }
   void start_server() override {
-    listener_.emplace(*server_.serve(url(), desk_, echo_, kinds_));
+    if (const auto served = server_.serve(); !served) throw std::runtime_error(std::string(served.error().what()));
     if (!bystanding_) bystanding_.emplace(*bystander_.connect(url()));
   }
   void lose_server() override {
-    listener_.reset();
+    server_.stop_serving();
     network_.cut();
   }
   void dismiss_server() override {
-    listener_.reset();
+    server_.stop_serving();
     network_.say_goodbye();
   }
   rpc::Dispatcher& client() override { return client_; }
@@ -36,17 +34,14 @@ class LoopbackWorld final : public World {
   }
 
  private:
-  std::vector<std::unique_ptr<rpc::Transport>> transports() {
-    std::vector<std::unique_ptr<rpc::Transport>> list;
+  Transports transports() {
+    Transports list;
     list.push_back(network_.transport());
     return list;
   }
   loopback::Network network_;
-  ContractDesk desk_{journal, [this] { lose_server(); }};
-  ContractEcho echo_;
-  ContractKinds kinds_{journal, [this] { lose_server(); }};
-  rpc::Dispatcher server_, client_, bystander_;
-  std::optional<Listener> listener_;
+  ContractServer server_{*this, transports(), [this] { lose_server(); }};
+  rpc::Dispatcher client_{transports(), {.log = silent()}}, bystander_{transports(), {.log = silent()}};
   std::optional<Link> bystanding_;
 };
 

@@ -16,6 +16,7 @@
 #include <gtest/gtest.h>
 #include <sched.h>
 
+#include <algorithm>
 #include <functional>
 #include <iostream>
 #include <memory>
@@ -25,167 +26,40 @@
 #include <utility>
 #include <vector>
 
-#include "echo.taut.h"
-#include "orders.taut.h"
-#include "support/accounting/journal.h"
 #include "support/child_process.h"
 #include "taut/rpc/dispatcher.h"
+#include "taut/testing/contract_desk.h"
 #include "taut/testing/contract_kinds.h"
 
 namespace taut::testing {
-
-// What an order asks the server to do, in its price.
-enum Wish : std::int32_t {
-  answer,
-  hold,
-  release_all,
-  refuse,
-  drop,
-  throw_up,
-  die,
-  ask_back,
-  push,
-  flood,
-  tell_beside,
-  tell_time
-};
-
-inline desk::OrderInit order(std::uint64_t id, Wish wish = answer, std::uint32_t quantity = 1) {
-  static constexpr std::uint8_t kZeros[8] = {};
-  return {.id = id,
-          .price = wish,
-          .quantity = quantity,
-          .party = desk::Party(flatbuffers::span<const std::uint8_t, 8>(kZeros, 8),
-                               flatbuffers::span<const std::uint8_t, 4>(kZeros, 4))};
-}
-
-class ContractDesk final : public desk::Orders::Service {
- public:
-  ContractDesk(Journal& journal, std::function<void()> die) : journal_(journal), die_(std::move(die)) {}
-  void Place(const desk::Order& order, Reply<desk::Ack> reply) override {
-    journal_.enter(order.id());
-    switch (order.price()) {
-      case hold:
-        return held_.emplace_back(order.id(), std::move(reply)), void();
-      case release_all:
-        for (auto& [id, held] : held_) held.send({.id = id});
-        held_.clear();
-        break;
-      case refuse:
-        return reply.refuse(Code::permission_denied, "the desk says no");
-      case drop:
-        return;
-      case throw_up:
-        throw std::runtime_error("the desk fell over");
-      case tell_beside: {
-        const auto tenant = reply.metadata().find("tenant");
-        const std::string trace = reply.trace() != nullptr ? reply.trace()->to_traceparent().substr(36) : "none";
-        return reply.refuse(Code::already_exists, std::string(tenant.value_or("nobody")) + " " + trace);
-      }
-      case tell_time:
-        return reply.send({.id = static_cast<std::uint64_t>(reply.queued().count()),
-                           .desk_id = static_cast<std::uint64_t>(reply.left().count())});
-      case die:
-        return die_();
-      case ask_back:
-        return ask(order, std::move(reply));
-      case push:
-        return push_to(order, std::move(reply));
-      case flood:
-        return flood_with(order, std::move(reply));
-      default:
-        break;
-    }
-    reply.send({.id = order.id()});
-  }
-  void Cancel(const desk::Cancel& cancel, Reply<desk::Ack> reply) override { reply.send({.id = cancel.id()}); }
-  // Snapshot is left to the generated answer.
-
- private:
-  // The client that placed an order, which serves orders too.
-  struct Caller {
-    explicit Caller(Link of) : link(std::move(of)) {}
-    Link link;
-    desk::Orders::Client orders{link};
-  };
-  template <class T>
-  Caller& caller_of(const Reply<T>& reply) {
-    return *callers_.emplace_back(std::make_unique<Caller>(reply.caller()));
-  }
-  // Places the same order at the client, and answers what that answers.
-  void ask(const desk::Order& order, Reply<desk::Ack> reply) {
-    caller_of(reply)
-        .orders.Place(testing::order(order.id()), {.timeout = forever})
-        .then([reply = std::move(reply)](const Answer<desk::Ack>& ack) mutable {
-          ack ? reply.send({.id = ack->id()}) : reply.refuse(ack.status().code(), to_text(ack.status().ran()));
-        });
-  }
-  // Answers, and places so many orders at the client.
-  void push_to(const desk::Order& order, Reply<desk::Ack> reply) {
-    Caller& caller = caller_of(reply);
-    reply.send({.id = order.id()});
-    for (std::uint64_t i = 1; i <= order.quantity(); ++i) {
-      caller.orders.Place(testing::order(order.id() + i), {.timeout = forever}).then([](const Answer<desk::Ack>&) {});
-    }
-  }
-  // Places so many orders at the client, as fast as they are taken, and answers how many it took.
-  struct Flood {
-    Caller& caller;
-    Reply<desk::Ack> reply;
-    std::uint64_t left, under_way = 0, taken = 0;
-  };
-  void flood_with(const desk::Order& order, Reply<desk::Ack> reply) {
-    Caller& caller = caller_of(reply);
-    const auto flood = std::make_shared<Flood>(Flood{caller, std::move(reply), order.quantity()});
-    for (int i = 0; i < 32; ++i) go_on(flood);
-  }
-  static void go_on(const std::shared_ptr<Flood>& flood) {
-    if (flood->left == 0) {
-      if (flood->under_way == 0 && flood->reply) flood->reply.send({.id = flood->taken});
-      return;
-    }
-    --flood->left;
-    ++flood->under_way;
-    flood->caller.orders.Place(testing::order(flood->left + 1), {.timeout = forever})
-        .then([flood](const Answer<desk::Ack>& ack) {
-          --flood->under_way;
-          ack ? ++flood->taken : ++flood->left;  // refused: the ring is full
-          go_on(flood);
-        });
-  }
-
-  Journal& journal_;
-  std::function<void()> die_;
-  std::vector<std::pair<std::uint64_t, Reply<desk::Ack>>> held_;
-  std::vector<std::unique_ptr<Caller>> callers_;
-};
-
-// What a client serves: takes the orders of its server.
-struct ContractListener final : desk::Orders::Service {
-  void Place(const desk::Order& order, Reply<desk::Ack> reply) override {
-    taken.push_back(order.id());
-    if (holds) return held.push_back(std::move(reply));
-    reply.send({.id = order.id()});
-  }
-  std::vector<std::uint64_t> taken;
-  bool holds = false;
-  std::vector<Reply<desk::Ack>> held;
-};
-
-struct ContractEcho final : echo::Echo::Service {
-  void Echo(const echo::Bytes& request, Reply<echo::Bytes> reply) override {
-    reply.send({.data = std::span(request.data()->data(), request.data()->size())});
-  }
-};
 
 inline LogCallback silent() {
   return [](Severity, std::string_view) {};
 }
 
+// A call by its caller: what ended it, and that this came once and was its own.
+struct OneCall {
+  explicit OneCall(std::uint64_t id) : id(id) {}
+  void follow(Call<desk::Ack> call) {
+    ref = std::move(call).then([this](const Answer<desk::Ack>& ack) {
+      ++ends;
+      status = ack.status();
+      if (ack) {
+        EXPECT_EQ(ack->id(), id) << "an answer to another call";
+      }
+    });
+  }
+  std::uint64_t id;
+  int ends = 0;
+  Status status;
+  CallRef ref;
+};
+
 // One transport as the contract sees it: a server that can be started, lost and dismissed, and a dispatcher for
 // clients.
 class World {
  public:
+  using Transports = std::vector<std::unique_ptr<rpc::Transport>>;
   virtual ~World() = default;
   virtual void start_server() = 0;
   virtual void lose_server() = 0;     // it dies: kill -9
@@ -196,27 +70,49 @@ class World {
   virtual void let_server_work(const std::function<bool()>& done) = 0;
 
   Journal journal;
+  ServerInterceptor* guard = nullptr;  // of the servers that are started from then on
+};
+
+// The contract's services, and the dispatcher that serves them.
+class ContractServer {
+ public:
+  ContractServer(World& world, World::Transports transports, std::function<void()> die)
+      : world_(world),
+        powers_{std::move(die), [this] { listener_->begin_drain(); }, &loop_},
+        loop_(std::move(transports), {.log = silent()}) {}
+  Result<void> serve() {
+    auto made = loop_.serve(world_.url(), desk_, echo_, kinds_);
+    if (!made) return made.error();
+    listener_.emplace(*std::move(made));
+    return world_.guard != nullptr ? listener_->intercept(*world_.guard) : Result<void>();
+  }
+  void stop_serving() { listener_.reset(); }
+  [[nodiscard]] rpc::Dispatcher& loop() noexcept { return loop_; }
+
+ private:
+  World& world_;
+  Powers powers_;
+  ContractDesk desk_{world_.journal, powers_};
+  ContractEcho echo_;
+  ContractKinds kinds_{world_.journal, powers_.die};
+  rpc::Dispatcher loop_;
+  std::optional<Listener> listener_;
 };
 
 // A server in a process of its own and the client in this one: what most transports need.
 class ProcessWorld final : public World {
  public:
-  using Transports = std::vector<std::unique_ptr<rpc::Transport>>;
   ProcessWorld(std::string url, std::function<Transports()> make) : url_(std::move(url)), make_(std::move(make)) {}
 
   void start_server() override {
     server_.emplace([this](ChildProcess::Ready ready) {
-      ContractDesk desk(journal, [] { raise(SIGKILL); });
-      ContractEcho echo;
-      ContractKinds kinds(journal, [] { raise(SIGKILL); });
-      rpc::Dispatcher loop(make_(), {.log = silent()});
-      auto listener = loop.serve(url_, desk, echo, kinds);
-      if (!listener) {
-        std::cerr << listener.error() << '\n';
+      ContractServer server(*this, make_(), [] { raise(SIGKILL); });
+      if (const auto served = server.serve(); !served) {
+        std::cerr << served.error() << '\n';
         _exit(1);
       }
       ready();
-      loop.run_until(Signals{SIGTERM});
+      server.loop().run_until(Signals{SIGTERM});
     });
     if (!server_->ready()) throw std::runtime_error("no server of " + url_ + " came up");
   }
@@ -277,6 +173,27 @@ class Transport : public ::testing::TestWithParam<Kind> {
       ends.push_back(ack.status());
       if (ack) answered.push_back(ack->id());
     });
+  }
+
+  // How an order ends that has others before and behind it, which are answered in their order whatever it does.
+  Status among_others(Wish wish) {
+    std::optional<Status> status;
+    const auto place_some = [this](std::uint64_t first) {
+      for (std::uint64_t id = first; id != first + 10; ++id) place(id);
+    };
+    place_some(1);
+    orders->Place(order(11, wish)).then([&](const Answer<desk::Ack>& ack) {
+      EXPECT_FALSE(status) << "it ended twice";
+      status = ack.status();
+    });
+    place_some(12);
+    poll_until([&] { return ends.size() == 20 && status; });
+    EXPECT_EQ(answered.size(), 20u);
+    EXPECT_TRUE(std::is_sorted(answered.begin(), answered.end()));
+    EXPECT_TRUE(link->up());
+    EXPECT_EQ(world->journal.entries(), 21u);
+    EXPECT_EQ(world->journal.run_twice(), 0u);
+    return *status;
   }
 
   // From here on orders are placed on a link whose server may place orders in turn.

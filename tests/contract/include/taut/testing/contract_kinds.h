@@ -48,6 +48,7 @@ enum Special : std::uint32_t {
   take_what_is_kept,               // Ask: an upload of `slow` is read from now on; says how much had been kept
   slow,                            // Load: nothing is read before that
   refuse_third,                    // Load, Swap: the third item ends the call
+  throw_up_at_once,                // Tell: the handler throws
 };
 
 class ContractKinds final : public kinds::Kinds::Service {
@@ -65,6 +66,7 @@ class ContractKinds final : public kinds::Kinds::Service {
     }
   }
   void Tell(const kinds::Item& message) override {
+    if (message.stream() == throw_up_at_once) throw std::runtime_error("no such message");
     told_.take(message);
     journal_.enter(message.number());
   }
@@ -88,6 +90,7 @@ class ContractKinds final : public kinds::Kinds::Service {
   void Talk(Reader<kinds::Line> in, Writer<kinds::Line> out) override {
     auto answers = std::make_shared<Writer<kinds::Line>>(std::move(out));
     in.each([answers](const kinds::Line& line) {
+      if (line.text()->string_view() == "throw") throw std::runtime_error("no such line");
       if (!answers->send({.number = line.number(), .text = line.text()->c_str()}))
         answers->refuse(Code::resource_exhausted, "you talk faster than you listen");
     });
