@@ -15,7 +15,7 @@ using namespace std::chrono_literals;
 constexpr RetryOptions kPatient{.attempts = 1'000'000, .burst = 1'000'000};
 
 TEST_P(Transport, a_retried_call_that_was_late_runs_again_and_ends_once) {
-  Retry retry(*link, {.attempts = 1'000'000, .attempt_timeout = 5ms, .burst = 1'000'000});
+  Retry retry(*link, {.attempts = 1'000'000, .attempt_timeout = 20ms, .burst = 1'000'000});
   OneCall call(comes_late + 1);
   call.follow(orders->Cancel({.id = call.id}, retry));
   poll_until([&] { return call.ends != 0; });
