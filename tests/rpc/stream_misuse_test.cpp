@@ -8,7 +8,8 @@ namespace {
 class HostileCallerTest : public ::testing::Test {
  protected:
   HostileCallerTest() {
-    pair.server.poll();
+    pair.service.on[kBig] = held.handler();
+    pair.settle();
     for (const Method method : {kUp, kTalk}) {
       pair.service.instead[method] = [this](ServedCall& call) {
         call.taken();
@@ -40,7 +41,7 @@ class HostileCallerTest : public ::testing::Test {
     out.send(claim, Head::make(sizeof header, Kind::request, 0, kTalk));
     pair.settle();
   }
-  // The stream is over, its call answers what it did, and the link lives: the next call is served.
+  // The stream is over, its call answers what it did, and neither its link nor others lose a call.
   void expect_misuse() {
     pair.settle();
     EXPECT_EQ(cancels, 1);
@@ -60,14 +61,20 @@ class HostileCallerTest : public ::testing::Test {
     hostile.send_request(Lane::normal, kEcho, "still here");
     pair.settle();
     EXPECT_EQ(pair.service.received[kEcho], before + 1);
+    ASSERT_EQ(held.replies.size(), 1u);
+    answer(held.replies.front(), "answered");
+    pair.settle();
+    EXPECT_ANSWERED(honest, "answered");
   }
 
+  Held held;
   std::vector<std::string> items;
   std::vector<bool> closes;
   int cancels = 0;
   StreamEnd stream;
   RawReply reply;
   JoinedPair pair;
+  const Outcome& honest = pair.client->call(kBig, "of another client");  // open all the time
   const Joint::Made& made = pair.joint.connect_by_hand("bytes");
   Hand hostile{*made.memory, 0};
 
@@ -164,15 +171,35 @@ TEST_F(HostileCallerTest, RecordsOfUnknownCallsAreSteppedOver) {
   expect_alive();
 }
 
+TEST_F(HostileCallerTest, AMillionCancelsOfCallsThatAreNone) {
+  open();
+  constexpr u64 kCancels = 1'000'000, kAtOnce = 64;
+  u64 asked = 0;
+  for (u64 sent = 0; sent != kCancels; sent += kAtOnce) {
+    for (u64 i = 0; i != kAtOnce; ++i) hostile.send_small(Lane::urgent, Kind::cancel, 1000 + sent + i);
+    if (sent % 1600 == 0) {
+      const Outcome& other = pair.client->call(kSmall, std::to_string(++asked));
+      pair.settle();
+      ASSERT_EQ(other.ends, 1);
+      ASSERT_TRUE(other.status.ok()) << other.status;
+    }
+    pair.settle();
+  }
+  EXPECT_EQ(made.memory->counters(1).cancels_received.value(), kCancels);
+  EXPECT_EQ(cancels, 0) << "of the one call that is open";
+  EXPECT_EQ(asked, kCancels / 1600);
+  expect_alive();
+}
+
 TEST_F(HostileCallerTest, ItemsOfACallThatDoesNotStream) {
-  Held held;
-  pair.service.on[kSmall] = held.handler();
+  Held unary;
+  pair.service.on[kSmall] = unary.handler();
   hostile.send_request(Lane::normal, kSmall, "unary");  // its id is 1
   hostile.send_small(Lane::normal, Kind::item, 1, "x");
   pair.settle();
   EXPECT_EQ(made.memory->counters(1).items_dropped.value(), 1u);
-  EXPECT_FALSE(held.replies[0].cancelled());
-  held.replies.clear();
+  EXPECT_FALSE(unary.replies[0].cancelled());
+  unary.replies.clear();
   expect_alive();
 }
 
@@ -186,9 +213,11 @@ class HostileCalleeTest : public ::testing::Test {
     EXPECT_TRUE(link);
     memory = pair.joint.made().memory;
     client.emplace(std::move(*link));
+    other = &client->call(kSmall);
     stream = client->stream(kDown, outcome, {}, {.credit = 4});
     stream.each([this](std::span<const std::byte>) { ++items; });
-    call = outcome_call();
+    other_call = call_at(0);
+    call = call_at(ring::up(sizeof(ring::RequestHeader)));
     hostile.emplace(*memory, 1);
   }
   void expect_misuse() {
@@ -198,12 +227,16 @@ class HostileCalleeTest : public ::testing::Test {
     EXPECT_EQ(memory->counters(0).streams_misused.value(), 1u);
     EXPECT_FALSE(memory->ended);
     EXPECT_EQ(memory->counters(0).cancels_received.value(), 0u);
+    EXPECT_EQ(other->ends, 0);
+    hostile->send_small(Lane::normal, Kind::reply, other_call, "answered", ring::flag::your_id);
+    pair.caller.poll();
+    EXPECT_ANSWERED(*other, "answered");
   }
-  // As it stands in the request's record.
-  [[nodiscard]] u64 outcome_call() {
+  // As it stands in the record of a request, so many bytes behind the first.
+  [[nodiscard]] u64 call_at(u32 bytes) {
     const ring::Shape& shape = memory->agreement(0).out[0];
     const std::byte* record =
-        memory->lane(0, Lane::normal).out_ring + (static_cast<u32>(shape.first) & (shape.ring_bytes - 1));
+        memory->lane(0, Lane::normal).out_ring + ((static_cast<u32>(shape.first) + bytes) & (shape.ring_bytes - 1));
     u64 id;
     std::memcpy(&id, record + 8, sizeof id);
     return id;
@@ -215,12 +248,13 @@ class HostileCalleeTest : public ::testing::Test {
   std::shared_ptr<JoinedMemory> memory;
   std::optional<Client> client;
   StreamEnd stream;
-  u64 call = 0;
+  const Outcome* other = nullptr;  // of another call of this link
+  u64 call = 0, other_call = 0;
   std::optional<Hand> hostile;
 };
 
 TEST_F(HostileCalleeTest, MoreItemsThanTheCreditAllows) {
-  StreamEnd other = client->stream(kDown, outcome, {}, {.credit = 4});
+  StreamEnd second = client->stream(kDown, outcome, {}, {.credit = 4});
   ASSERT_TRUE(stream.pull());
   for (int i = 0; i != 5; ++i) hostile->send_small(Lane::normal, Kind::item, call, "x", ring::flag::your_id);
   expect_misuse();
