@@ -3,15 +3,14 @@
 
 #include <cstdlib>
 
-#include "shared.h"
+#include "counted.h"
 #include "support/service_folder.h"
 #include "taut/raw.h"
 #include "taut/taut.h"
 
 namespace {
-std::atomic<std::uint64_t>* g_allocations = nullptr;  // of this process
 void count() {
-  if (g_allocations != nullptr) g_allocations->fetch_add(1, std::memory_order_relaxed);
+  if (running_path::g_allocations != nullptr) running_path::g_allocations->fetch_add(1, std::memory_order_relaxed);
 }
 }  // namespace
 
@@ -28,31 +27,14 @@ void* aligned_alloc(std::size_t alignment, std::size_t bytes) { return count(), 
 }
 
 namespace running_path {
+
+std::atomic<std::uint64_t>* g_allocations = nullptr;
+
 namespace {
 
 constexpr std::uint64_t kWarmup = 100'000;
 constexpr std::uint64_t kCalls = TAUT_CALLS;
 constexpr std::uint16_t kPlace = 1;  // its id in orders.fbs
-
-// A server in a process of its own, whose allocations are counted.
-template <class Desk>
-pid_t serve_counted(Shared& shared) {
-  const pid_t server = fork();
-  if (server == 0) {
-    prctl(PR_SET_PDEATHSIG, SIGKILL);
-    g_allocations = &shared.allocations;
-    taut::Dispatcher loop;
-    Desk desk;
-    auto listener = loop.serve("shm://allocations", desk);
-    if (!listener) _exit(taut::report(listener.error()));
-    shared.ready.store(true, std::memory_order_release);
-    loop.run();
-    _exit(0);
-  }
-  while (!shared.ready.load(std::memory_order_acquire)) {
-  }
-  return server;
-}
 
 TEST(TAUT_SUITE, no_call_allocates_on_either_side) {
   const taut::testing::ServiceFolder folder;
