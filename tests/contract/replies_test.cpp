@@ -1,5 +1,5 @@
-// Handlers that answer as they should not, on every transport: twice, never, elsewhere, or by an exception. Each has a
-// status, and costs nobody else a call.
+// Calls that go wrong, on every transport: those that may not leave, and those whose handlers answer twice, never,
+// elsewhere, or by an exception. Each has a status, and costs nobody else a call.
 #include "support/expect_status.h"
 #include "taut/testing/contract.h"
 
@@ -7,6 +7,24 @@ namespace taut::testing {
 namespace {
 
 using namespace std::chrono_literals;
+
+TEST_P(Transport, calls_that_are_refused_before_they_are_sent_cost_no_other) {
+  std::vector<Status> refused;
+  const auto keep = [&](const Answer<desk::Ack>& ack) { refused.push_back(ack.status()); };
+  Metadata too_much;
+  EXPECT_FALSE(too_much.add("key", std::string(1100, 'v')));
+  for (std::uint64_t id = 1; id <= 20; ++id) {
+    place(id);
+    if (id == 5) orders->Place(order(105), {.timeout = -1ns}).then(keep);
+    if (id == 15) orders->Place(order(115), {.metadata = too_much}).then(keep);
+  }
+  poll_until([&] { return ends.size() == 20 && refused.size() == 2; });
+  EXPECT_STATUS(refused[0], deadline_exceeded, no, deadline_passed, "");
+  EXPECT_STATUS(refused[1], invalid_argument, no, bad_metadata, "1 KiB");
+  EXPECT_EQ(answered.size(), 20u);
+  EXPECT_TRUE(std::is_sorted(answered.begin(), answered.end()));
+  EXPECT_EQ(world->journal.entries(), 20u);
+}
 
 TEST_P(Transport, a_call_that_is_answered_twice_ends_once_and_with_the_first) {
   EXPECT_TRUE(among_others(answer_twice).ok());
