@@ -118,6 +118,15 @@ TEST_F(HostileCallerTest, ASecondEnd) {
   expect_misuse();
 }
 
+TEST_F(HostileCallerTest, IsToldOfItWhateverStatusTheHandlerPassesOn) {
+  open();
+  hostile.send_small(Lane::normal, Kind::end, 64);
+  hostile.send_small(Lane::normal, Kind::item, 64, "late");
+  pair.settle();
+  reply.refuse(Status(Code::unavailable, Ran::no, Why::peer_died, "of a call that this one passed on"));
+  expect_misuse();
+}
+
 TEST_F(HostileCallerTest, MoreItemsThanTheCreditAllows) {
   take_nothing();
   open();

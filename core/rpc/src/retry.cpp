@@ -15,7 +15,7 @@ class RetryState final : public KeptCalls {
       : KeptCalls(link, options.calls_max, options.message_bytes_max),
         options_(options),
         budget_(options.share, options.burst),
-        dice_(core_->draw_seed()) {}
+        dice_(dice_of(core_->draw_seed())) {}
 
   // How a call ended that is not repeated, or how long to pause before it is.
   struct Verdict {
@@ -115,6 +115,12 @@ class RetryState final : public KeptCalls {
     const Nanoseconds most = std::min(options_.backoff_max, options_.backoff * (std::int64_t{1} << doublings));
     return Nanoseconds{std::uniform_int_distribution<std::int64_t>(0, std::max<std::int64_t>(most.count(), 0))(dice_)};
   }
+  // Mixed first: of seeds that stand in a row, a generator of this kind would draw numbers that do.
+  static std::minstd_rand dice_of(std::uint32_t seed) {
+    std::seed_seq mixed{seed};
+    return std::minstd_rand(mixed);
+  }
+
   const RetryOptions options_;
   RetryBudget budget_;
   std::minstd_rand dice_;
