@@ -75,6 +75,17 @@ TEST_F(CancelTest, forget_runs_no_callback) {
   EXPECT_EQ(outcome.ends, 0);
 }
 
+TEST_F(CancelTest, is_told_when_there_is_room_again) {
+  pair.service.on[kEcho] = held.handler();
+  CallRef ref = call(kEcho, outcome);
+  pair.settle();
+  fill_rings(pair.client().link().state());
+  ref.cancel();
+  pair.settle();
+  EXPECT_EQ(outcome.ends, 1);
+  EXPECT_TRUE(held.replies[0].cancelled());
+}
+
 TEST_F(CancelTest, cancelled_work_keeps_its_grant_until_it_is_answered) {
   pair.service.on[kSmall] = held.handler();
   std::vector<CallRef> refs;

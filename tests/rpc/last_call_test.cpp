@@ -47,6 +47,26 @@ TEST_F(LastCallTest, LaterCallsEndAtOnceAndDidNotRun) {
   EXPECT_TRUE(listener->drained());
 }
 
+TEST_F(LastCallTest, ACallThatTheOldServerRunsCanBeCancelledThere) {
+  Outcome outcome;
+  PendingCall pending = send_call(client->filled(kSmall, "x"), 1, {});
+  pending.then([&outcome](const RawAnswer& answer) {
+    ++outcome.ends;
+    outcome.status = answer.status;
+  });
+  CallRef ref = pending.ref();
+  pair.settle();
+  listener->begin_drain();
+  only_the_client_turns();
+  EXPECT_FALSE(client->link().up()) << "it looks for the successor";
+  ref.cancel();
+  pair.settle();
+  EXPECT_ENDED(outcome, Code::cancelled, Ran::maybe, Why::cancelled);
+  ASSERT_EQ(held.replies.size(), 1u);
+  EXPECT_TRUE(held.replies.front().cancelled());
+  held.replies.clear();
+}
+
 TEST_F(LastCallTest, AWaitEndsAtOnceToo) {
   client->call(kSmall, "taken");
   pair.settle();

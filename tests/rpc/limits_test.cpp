@@ -174,6 +174,11 @@ TEST(DelayLimitTest, ServesABurstBehindATimeOfCalmAndThenNoCallThatWaitedTooLong
   EXPECT_ANSWERED(pair.call_that_waits(400us), "waited");
 }
 
+TEST(DelayLimitTest, OfTenTargetsHoldsForTheFirstOfABurstToo) {
+  DelayPair pair;
+  EXPECT_ENDED(pair.call_that_waits(401us), Code::resource_exhausted, Ran::no, Why::queue_delay);
+}
+
 TEST(DelayLimitTest, SaysHowLongTheCallWaited) {
   DelayPair pair;
   pair.end_burst();

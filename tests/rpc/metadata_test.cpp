@@ -1,7 +1,7 @@
 // Metadata and trace contexts: what may travel, what travels, and what lies about either.
 #include "taut/rpc/metadata.h"
 
-#include "joined_pair.h"
+#include "hand.h"
 #include "support/seed.h"
 
 namespace taut::rpc::testing {
@@ -284,6 +284,28 @@ TEST_P(HostileBlocks, CostTheirCallOrTheirLinkAndNobodyElse) {
     EXPECT_EQ(head.detail() >> 8 & 3, static_cast<int>(Ran::no));
     const std::string text(reinterpret_cast<const char*>(reply + 16), head.bytes() - 16);
     EXPECT_THAT(text, HasSubstr(lie.text));
+  }
+  const Outcome& honest = pair.client->call(kEcho, "honest", {.metadata = Metadata{{"a", "b"}}});
+  pair.settle();
+  EXPECT_ANSWERED(honest, "honest");
+}
+
+TEST_P(HostileBlocks, OfAOneWayMessageCostItOrItsLinkAndNobodyElse) {
+  const BlockLie& lie = GetParam();
+  JoinedPair pair;
+  const auto& made = pair.joint.connect_by_hand("bytes");
+  pair.server.poll();
+  std::vector<std::byte> record(ring::kBlocksAt + lie.bytes.size());
+  const auto head = Head::make(static_cast<ring::u32>(record.size()), Kind::oneway, ring::flag::extensions, kTell);
+  std::memcpy(record.data(), &head.word, sizeof head.word);
+  std::memcpy(record.data() + sizeof(ring::ReplyHeader), &lie.mask, sizeof lie.mask);
+  std::memcpy(record.data() + ring::kBlocksAt, lie.bytes.data(), lie.bytes.size());
+  Hand(*made.memory, 0).send_record(Lane::normal, record);
+  pair.settle();
+  EXPECT_EQ(made.memory->ended.load(), lie.text == nullptr) << ::testing::PrintToString(pair.log.lines());
+  EXPECT_EQ(pair.service.received[kTell], 0);
+  if (lie.text != nullptr) {
+    EXPECT_EQ(made.memory->counters(1).oneways_refused.value(), 1u);
   }
   const Outcome& honest = pair.client->call(kEcho, "honest", {.metadata = Metadata{{"a", "b"}}});
   pair.settle();

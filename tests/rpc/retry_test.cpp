@@ -190,7 +190,56 @@ TEST_F(RetryTest, PausesAreDrawnUpToABoundThatDoubles) {
   for (std::size_t k = 0; k != 6; ++k) {
     const Nanoseconds bound = std::min(800us, 100us * (1 << k));
     EXPECT_LE(longest[k], bound + 20us) << "pause " << k;
+    EXPECT_GT(longest[k], bound * 3 / 4) << "pause " << k << ": of 64 draws none is as long in one run of 10^8";
   }
+}
+
+TEST_F(RetryTest, WhatTheServerExpectsACallToWaitComesOnTop) {
+  const std::uint32_t steps = Status::wait_steps(2ms);
+  char text[sizeof steps + 4] = {};  // as it travels
+  std::memcpy(text, &steps, sizeof steps);
+  std::memcpy(text + sizeof steps, "busy", 4);
+  pair.service.instead[kEcho] = [&](ServedCall& call) {
+    came.push_back(pair.ticks);
+    call.reply().refuse(Code::resource_exhausted, Why::server_limit, {text, sizeof text});
+  };
+  Retry retry(pair.client().link(), {.attempts = 2, .backoff = 100us});
+  const Outcome& outcome = call(retry, "x", {.timeout = 1s});
+  while (!outcome.ended()) pass(10us);
+  ASSERT_EQ(came.size(), 2u);
+  EXPECT_GE(came[1] - came[0], 2'000'000u);
+  EXPECT_LE(came[1] - came[0], 2'000'000u + 100'000u + 20'000u);
+}
+
+TEST_F(RetryTest, OneThatIsForgottenIsCancelledAtTheServerAndTellsNobody) {
+  Held held;
+  pair.service.on[kEcho] = held.handler();
+  Retry retry(pair.client().link());
+  LinkState& link = pair.client().link().state();
+  ASSERT_NE(retry.keep(link, bind(link, with_idempotent_echo()), kEcho, 0), nullptr);
+  int ends = 0;
+  PendingCall pending = retry.send({});
+  pending.then([&ends](const RawAnswer&) { ++ends; });
+  CallRef ref = pending.ref();
+  pass(100us);
+  ASSERT_EQ(held.replies.size(), 1u);
+  ref.forget();
+  pass(100us);
+  EXPECT_TRUE(held.replies.front().cancelled());
+  held.replies.clear();
+  pass(100us);
+  EXPECT_EQ(ends, 0);
+}
+
+TEST_F(RetryTest, AWaitOverAnotherLinkThanThePolicysIsNotRepeated) {
+  Client& other = pair.add_client();
+  Retry retry(other.link());
+  LinkState& link = pair.client().link().state();
+  RetryRounds rounds(retry, link, bind(link, with_idempotent_echo()), kEcho, taut::wait(50ms));
+  (void)rounds.next();
+  Status status(Code::unavailable, Ran::no, Why::not_connected, "gone");
+  EXPECT_FALSE(rounds.again(status));
+  EXPECT_EQ(retry.counters().attempts, 0u);
 }
 
 // The server refuses everything, for as long as one likes: what comes on top of the calls stays a share of them.

@@ -118,6 +118,15 @@ TEST_F(HostileCallerTest, ASecondEnd) {
   expect_misuse();
 }
 
+TEST_F(HostileCallerTest, IsToldOfItWhateverStatusTheHandlerPassesOn) {
+  open();
+  hostile.send_small(Lane::normal, Kind::end, 64);
+  hostile.send_small(Lane::normal, Kind::item, 64, "late");
+  pair.settle();
+  reply.refuse(Status(Code::unavailable, Ran::no, Why::peer_died, "of a call that this one passed on"));
+  expect_misuse();
+}
+
 TEST_F(HostileCallerTest, MoreItemsThanTheCreditAllows) {
   take_nothing();
   open();
@@ -149,9 +158,22 @@ TEST_F(HostileCallerTest, HugeCreditInTheRequest) {
   expect_misuse();
 }
 
-TEST_F(HostileCallerTest, CreditThatIsTakenBack) {
+TEST_F(HostileCallerTest, HugeCreditInBytesAlone) {
+  open();
+  hostile.send_credit(Lane::normal, 64, {.items = 100, .bytes = u64{1} << 50});
+  expect_misuse();
+}
+
+// The request gave 2^7 items and 2^7 lines.
+TEST_F(HostileCallerTest, CreditInItemsThatIsTakenBack) {
   open(64, 0x0808);
-  hostile.send_credit(Lane::normal, 64, {.items = 1, .bytes = 1});
+  hostile.send_credit(Lane::normal, 64, {.items = 127, .bytes = 128 * ring::kStep});
+  expect_misuse();
+}
+
+TEST_F(HostileCallerTest, CreditInBytesThatIsTakenBack) {
+  open(64, 0x0808);
+  hostile.send_credit(Lane::normal, 64, {.items = 128, .bytes = 127 * ring::kStep});
   expect_misuse();
 }
 

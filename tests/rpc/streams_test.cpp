@@ -155,6 +155,21 @@ TEST_F(StreamsTest, a_full_ring_is_told_and_room_too) {
   EXPECT_EQ(items.back(), std::to_string(sent - 1));
 }
 
+TEST_F(StreamsTest, has_the_room_back_that_large_answers_were_promised) {
+  keep_served(kDown);
+  std::vector<int> sent;
+  for (const std::size_t i : {0u, 1u}) {
+    StreamEnd stream = open(kDown, {.credit = 1'000'000, .credit_bytes = 1u << 30});
+    sent.push_back(send_until_refused(served[i].stream, Sent::ring_full));
+    answer(served[i].reply, "");
+    pair.settle();
+    for (int k = 0; k != 3; ++k) pair.client().call(kBig, "with a long bound");
+    pair.settle();
+  }
+  EXPECT_EQ(pair.service.received[kBig], 6);
+  EXPECT_EQ(sent[0], sent[1]);
+}
+
 TEST(StreamsOfOneRing, credit_that_comes_while_the_ring_is_full_is_not_forgotten) {
   Outcome outcome;
   RawReply reply;

@@ -65,6 +65,13 @@ TEST_F(TicksTest, TheTimeIsLookedAtAfter16Records) {
   EXPECT_EQ(pair.service.received[kSmall], 16);
 }
 
+TEST_F(TicksTest, TheTimeIsLookedAtAfter16RecordsOfAllLinksTogether) {
+  Client& other = pair.add_client();
+  call(30, 1ms);
+  for (int i = 0; i != 30; ++i) other.call(kSmall, "", {.timeout = forever});
+  EXPECT_LE(pair.server().poll_until(pair.server().now() + 1ms).units, 16 + 1);  // a hurried look at an urgent lane
+}
+
 TEST_F(TicksTest, ATimeThatHasPassedStillServesOneTurn) {
   call(1, 0ms);
   const TickReport report = pair.server().poll_until(pair.server().now() - 5ms);

@@ -80,6 +80,10 @@ class Core final : public Inbox, public std::enable_shared_from_this<Core> {
   [[nodiscard]] const DispatcherOptions& options() const noexcept { return options_; }
   [[nodiscard]] ControlPlane& control() noexcept { return *control_; }
   [[nodiscard]] std::uint64_t seed() const noexcept { return options_.seed; }
+  // Another one for each thing that draws lots, so that no two draw the same.
+  [[nodiscard]] std::uint32_t draw_seed() noexcept {
+    return static_cast<std::uint32_t>((options_.seed + 0x9e3779b97f4a7c15u * ++seeds_drawn_) >> 32);
+  }
   [[nodiscard]] bool on_owner() noexcept;
   [[nodiscard]] bool forked() const noexcept { return turn_->forked(); }
   [[nodiscard]] std::string wrong_thread_text() const;
@@ -203,6 +207,8 @@ class Core final : public Inbox, public std::enable_shared_from_this<Core> {
   std::vector<Posted> running_posts_;
   std::size_t next_post_ = 0;        // of running_posts_
   std::atomic<bool> asleep_{false};  // in epoll: a post must wake it
+
+  std::uint64_t seeds_drawn_ = 0;
 };
 
 }  // namespace taut::rpc

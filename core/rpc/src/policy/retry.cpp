@@ -15,7 +15,7 @@ class RetryState final : public KeptCalls {
       : KeptCalls(link, options.calls_max, options.message_bytes_max),
         options_(options),
         budget_(options.share, options.burst),
-        dice_(static_cast<std::minstd_rand::result_type>(core_->seed())) {}
+        dice_(dice_of(core_->draw_seed())) {}
 
   // How a call ended that is not repeated, or how long to pause before it is.
   struct Verdict {
@@ -29,7 +29,7 @@ class RetryState final : public KeptCalls {
     const char* reason = "";
     if (repeats && may_mend(status, attempts)) {
       const Ticks now = core_->turn().clock.now();
-      const Ticks when = now + core_->turn().clock.to_ticks(pause(attempts.made) + expected_wait(status));
+      const Ticks when = now + core_->turn().clock.to_ticks(pause(attempts.made) + status.retry_after());
       if (attempts.made >= options_.attempts) {
         ++counters.out_of_attempts;
       } else if (when >= attempts.deadline) {
@@ -115,12 +115,12 @@ class RetryState final : public KeptCalls {
     const Nanoseconds most = std::min(options_.backoff_max, options_.backoff * (std::int64_t{1} << doublings));
     return Nanoseconds{std::uniform_int_distribution<std::int64_t>(0, std::max<std::int64_t>(most.count(), 0))(dice_)};
   }
-  // What an overloaded server said about when to come again.
-  template <class S>
-  static Nanoseconds expected_wait(const S& status) noexcept {
-    if constexpr (requires { status.retry_after(); }) return status.retry_after();
-    return Nanoseconds{0};
+  // Mixed first: of seeds that stand in a row, a generator of this kind would draw numbers that do.
+  static std::minstd_rand dice_of(std::uint32_t seed) {
+    std::seed_seq mixed{seed};
+    return std::minstd_rand(mixed);
   }
+
   const RetryOptions options_;
   RetryBudget budget_;
   std::minstd_rand dice_;
