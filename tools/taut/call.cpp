@@ -8,6 +8,7 @@
 
 #include "commands.h"
 #include "methods.h"
+#include "patience.h"
 #include "say.h"
 #include "schema.h"
 #include "taut/raw.h"
@@ -18,8 +19,6 @@
 
 namespace taut::tool {
 namespace {
-
-constexpr auto kPatience = std::chrono::seconds(1);
 
 // The text behind -d.
 std::optional<std::string> read_data(const std::string& data, int& exit) {

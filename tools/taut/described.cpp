@@ -9,6 +9,7 @@
 #include <iterator>
 
 #include "flatbuffers/idl.h"
+#include "patience.h"
 #include "say.h"
 #include "schema.h"
 #include "schema_check.h"
@@ -19,8 +20,6 @@
 
 namespace taut::tool {
 namespace {
-
-constexpr auto kPatience = std::chrono::seconds(1);
 
 // The value of `(id: N)`; schemas that were written without built-in attributes do not have it.
 std::optional<std::uint16_t> id_of(const reflection::RPCCall& call) {

@@ -4,6 +4,7 @@
 #include "commands.h"
 #include "described.h"
 #include "inspect_parts.h"
+#include "patience.h"
 #include "say.h"
 #include "taut/rpc/url.h"
 #include "taut/shm/describe.h"
@@ -12,7 +13,6 @@
 namespace taut::tool {
 namespace {
 
-constexpr auto kPatience = std::chrono::milliseconds(500);
 constexpr std::size_t kRecordsOfAll = 65'536;
 
 shm::ObserveOptions observing(const InspectOptions& options, const std::string& service) {
@@ -41,11 +41,11 @@ int find_in_memory(const std::string& service, const Error& why, const InspectOp
 
 // A service that answers says which process it is; one that cannot be seen from here hands its memory over.
 int find_service(const std::string& service, const InspectOptions& options, Inspected& found) {
-  const auto asked = shm::describe(service, kPatience);
+  const auto asked = shm::describe(service, kPatienceWithEach);
   if (!asked) return find_in_memory(service, asked.error(), options, found);
   auto process = shm::observe_process(asked->pid, observing(options, service));
   if (!process) {
-    process = shm::observe_service(service, observing(options, service), kPatience);
+    process = shm::observe_service(service, observing(options, service), kPatienceWithEach);
     if (!process) return report(process.error());
     found.notes.emplace_back("the server's process cannot be seen from here: it handed over its memory to be read");
   }

@@ -3,6 +3,7 @@
 #include <cstdlib>
 
 #include "commands.h"
+#include "patience.h"
 #include "say.h"
 #include "taut/shm/describe.h"
 #include "taut/shm/service_directory.h"
@@ -10,8 +11,6 @@
 
 namespace taut::tool {
 namespace {
-
-constexpr auto kPatience = std::chrono::milliseconds(500);
 
 enum class State { live, stale, not_answering, unknown };
 
@@ -121,7 +120,7 @@ int ls(const LsOptions& options) {
   }
   std::vector<Row> rows;
   for (const std::string& name : directory->names())
-    rows.push_back({name, shm::describe(name, kPatience, directory->path())});
+    rows.push_back({name, shm::describe(name, kPatienceWithEach, directory->path())});
   if (options.json) {
     print_json(directory->path(), rows);
   } else if (rows.empty()) {

@@ -25,7 +25,7 @@ flatbuffers::IDLOptions options() {
 }
 
 // "1: 7: error: expecting ..." with the place in words, and without what may follow on further lines.
-std::string readable(const std::string& text) {
+std::string place_in_words(const std::string& text) {
   unsigned line = 0, column = 0;
   int bytes = 0;
   const std::string first = text.substr(0, text.find('\n'));
@@ -96,7 +96,7 @@ Result<std::vector<std::byte>> Schema::message(const std::string& table, const s
   flatbuffers::Parser& parser = parts_->parser;
   parser.SetRootType(table.c_str());
   if (!parser.ParseJson(json.c_str())) {
-    return make_error(Code::invalid_argument, 0, {}, "%s", readable(parser.error_).c_str());
+    return make_error(Code::invalid_argument, 0, {}, "%s", place_in_words(parser.error_).c_str());
   }
   const auto* begin = reinterpret_cast<const std::byte*>(parser.builder_.GetBufferPointer());
   return std::vector<std::byte>(begin, begin + parser.builder_.GetSize());

@@ -9,6 +9,7 @@
 
 #include "flatbuffers/idl.h"
 #include "flatbuffers/reflection.h"
+#include "patience.h"
 #include "rules.h"
 #include "say.h"
 #include "taut/rpc/url.h"
@@ -19,8 +20,6 @@ namespace taut::tool {
 namespace {
 
 using std::filesystem::path;
-
-constexpr auto kPatience = std::chrono::seconds(1);
 
 std::optional<std::string> read_file(const std::string& name, int& exit) {
   std::error_code is_no_file;
@@ -39,7 +38,7 @@ std::optional<std::string> read_file(const std::string& name, int& exit) {
 }
 
 // "desk.fbs:3: 12: error: ..." and more lines -> "desk.fbs:3: ..."
-std::string readable(std::string text) {
+std::string first_error(std::string text) {
   text = text.substr(0, text.find('\n'));
   const auto error = text.find(": error: ");
   const auto column = error == std::string::npos ? error : text.rfind(": ", error - 1);
@@ -57,7 +56,7 @@ std::optional<std::string> compile(const SchemaSource& source, const std::string
   for (const std::string& include : source.includes) includes.push_back(include.c_str());
   includes.push_back(nullptr);
   if (!parser.Parse(text.c_str(), includes.data(), source.name.c_str())) {
-    exit = fail(kUsage, "{}", readable(parser.error_));
+    exit = fail(kUsage, "{}", first_error(parser.error_));
     return std::nullopt;
   }
   parser.Serialize();
