@@ -59,6 +59,16 @@ TEST(BesideInput, EveryCutOfHonestBlocksIsImpossible) {
   }
 }
 
+// Whatever a block says of its size: none is a violation, and one over the limit is not kept.
+TEST(BesideInput, EverySizeThatABlockMaySayIsRefused) {
+  std::vector<std::byte> bytes(1200);  // whose pairs have no keys
+  for (std::uint16_t size = 0; size <= bytes.size() - 16; ++size) {
+    const std::uint16_t head[] = {size, 1};
+    std::memcpy(bytes.data(), head, sizeof head);
+    ASSERT_EQ(read_beside(ring::extension::metadata, bytes), size == 0 ? Read::impossible : Read::refused) << size;
+  }
+}
+
 // Each byte of honest blocks takes each value.
 TEST(BesideInput, EveryDamageOfOneByteIsReadOrRefused) {
   for (std::uint16_t mask = 1; mask != 4; ++mask) {
