@@ -77,7 +77,7 @@ class Desk final : public kinds::Kinds::Service {
     reply.send({.number = seen_.count, .sum = seen_.sum});
     seen_ = {};
   }
-  void Tell(const kinds::Item& message, const Told&) override { seen_.add(message.number()); }
+  void Tell(const kinds::Item& message, const taut::Told&) override { seen_.add(message.number()); }
   void Watch(const kinds::Wanted& wanted, taut::Writer<kinds::Item> out) override {
     next_ = 1;
     end_ = wanted.count() + 1;

@@ -86,23 +86,6 @@ void Core::tell_of_drain(std::uint64_t endpoint) noexcept {
   }
 }
 
-// Before the name goes, and before requests are refused: what the services send to their clients, these can read then.
-void Core::tell_of_drain(std::uint64_t endpoint) noexcept {
-  const Served& served = served_.at(endpoint);
-  const bool within = std::exchange(turn_->calling_user, true);  // a drain may begin in a handler
-  for (Service* const service : served.seat->services()) {
-    try {
-      service->drain_begins();
-    } catch (...) {
-      turn_->log_thrown("drain_begins() of " + std::string(service->description().name));
-    }
-  }
-  turn_->calling_user = within;
-  for (const auto& end : ends_) {
-    if (end->endpoint == endpoint) end->show();
-  }
-}
-
 bool Core::drained(std::uint64_t endpoint) const noexcept {
   const auto found = served_.find(endpoint);
   return found == served_.end() || (found->second.draining && std::none_of(ends_.begin(), ends_.end(), [&](auto& end) {
