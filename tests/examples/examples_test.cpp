@@ -12,6 +12,7 @@
 #include "echo.taut.h"
 #include "greeter.taut.h"
 #include "orders.taut.h"
+#include "taut/health.h"
 #include "taut/taut.h"
 #include "taut/testing.h"
 

@@ -151,7 +151,7 @@ class ToolTest(unittest.TestCase):
                          ["Place", "Snapshot", "Cancel"])
         self.assertEqual(entries["greeter"]["state"], "stale")
         words = self.taut("ls").stdout
-        self.assertRegex(words, r"(?m)^orders +live +%d +0 +desk.Orders: Place, Snapshot, Cancel$" % alive.pid)
+        self.assertRegex(words, r"(?m)^orders +live +%d +0 +desk.Orders: Place, Snapshot, Cancel; taut.health.Health: Check, Ready, Watch$" % alive.pid)
         self.assertRegex(words, r"(?m)^greeter +stale .*start it again")
 
     def test_ls_knows_a_server_that_does_not_answer(self):
