@@ -16,6 +16,7 @@
 #include "support/child_process.h"
 #include "support/service_folder.h"
 #include "support/shared_value.h"
+#include "support/successor.h"
 #include "taut/health.h"
 #include "taut/taut.h"
 
@@ -62,18 +63,10 @@ class HealthProcesses : public ::testing::Test {
       Hello hello;
       Health health;
       Dispatcher loop;
-      std::optional<Listener> listener;
-      while (!listener) {
-        auto made = loop.serve(kUrl, hello, health);
-        if (made) {
-          listener.emplace(*std::move(made));
-        } else if (made.error().code() != Code::already_exists) {
-          _exit(report(made.error()));
-        }
-      }
+      Listener listener = serve_as_successor(loop, kUrl, hello, health);
       ready();
       loop.run_until(stop);
-      _exit(listener->drain() ? 0 : 1);
+      _exit(listener.drain() ? 0 : 1);
     });
   }
   // A supervisor in a process of its own, which is ready when it was told the first state. Its exit code: what `rest`

@@ -18,6 +18,7 @@
 #include "support/seed.h"
 #include "support/service_folder.h"
 #include "support/shared_value.h"
+#include "support/successor.h"
 #include "taut/taut.h"
 
 namespace taut::testing {
@@ -76,19 +77,11 @@ ChildProcess serve(Shared& shared, std::optional<int> killed_behind) {
     const Signals stop{SIGTERM};
     Desk desk(shared);
     Dispatcher loop;
-    std::optional<Listener> listener;
-    while (!listener) {  // the predecessor may still have the name
-      auto made = loop.serve("shm://desk", desk);
-      if (made) {
-        listener.emplace(*std::move(made));
-      } else if (made.error().code() != Code::already_exists) {
-        _exit(report(made.error()));
-      }
-    }
+    Listener listener = serve_as_successor(loop, "shm://desk", desk);
     ready();
     loop.run_until(stop);
-    listener->begin_drain();
-    for (int done = 0; done != killed_behind.value_or(-1) && !listener->drained(); ++done) {
+    listener.begin_drain();
+    for (int done = 0; done != killed_behind.value_or(-1) && !listener.drained(); ++done) {
       loop.poll(1);
       desk.answer_oldest();
     }

@@ -5,12 +5,12 @@
 
 #include <functional>
 #include <iostream>
-#include <optional>
 
 #include "support/accounting/desk.h"
 #include "support/accounting/load.h"
 #include "support/child_process.h"
 #include "support/service_folder.h"
+#include "support/successor.h"
 
 namespace taut::testing {
 namespace {
@@ -25,19 +25,10 @@ void serve_and_drain(Journal& journal, ChildProcess::Ready ready) {
   const Signals stop{SIGTERM};
   Dispatcher loop;
   Desk desk(loop, journal, {}, 4);  // a quarter of the orders is answered in a later turn
-  std::optional<Listener> listener;
-  // The predecessor still holds the name until its drain begins.
-  while (!listener) {
-    auto made = loop.serve("shm://desk", desk);
-    if (made) {
-      listener.emplace(*std::move(made));
-    } else if (made.error().code() != Code::already_exists) {
-      _exit(report(made.error()));
-    }
-  }
+  Listener listener = serve_as_successor(loop, "shm://desk", desk);
   ready();
   loop.run_until(stop);
-  _exit(listener->drain() ? 0 : 1);
+  _exit(listener.drain() ? 0 : 1);
 }
 
 // Servers come and go, one after the other, while a client process makes calls without a pause.
