@@ -4,6 +4,7 @@
 // Threads  the server's.
 #pragma once
 
+#include <chrono>
 #include <functional>
 #include <memory>
 #include <stdexcept>
@@ -49,6 +50,7 @@ enum Special : std::uint32_t {
   slow,                            // Load: nothing is read before that
   refuse_third,                    // Load, Swap: the third item ends the call
   throw_up_at_once,                // Tell: the handler throws
+  hold_up,                         // Tell: the server handles nothing more until its number was left in the journal
 };
 
 class ContractKinds final : public kinds::Kinds::Service {
@@ -67,6 +69,7 @@ class ContractKinds final : public kinds::Kinds::Service {
   }
   void Tell(const kinds::Item& message, const Told&) override {
     if (message.stream() == throw_up_at_once) throw std::runtime_error("no such message");
+    if (message.stream() == hold_up) return wait_for(message.number());
     told_.take(message);
     journal_.enter(message.number());
   }
@@ -100,6 +103,11 @@ class ContractKinds final : public kinds::Kinds::Service {
   }
 
  private:
+  void wait_for(std::uint64_t gate) const {
+    const auto give_up = std::chrono::steady_clock::now() + std::chrono::seconds(30);
+    while (!journal_.left(gate) && std::chrono::steady_clock::now() < give_up) {
+    }
+  }
   struct Feed {
     Writer<kinds::Item> out;
     std::uint32_t stream;
