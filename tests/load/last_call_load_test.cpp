@@ -229,6 +229,10 @@ class LastCallUnderLoad : public ::testing::Test {
       kill = next;
     }
     shared->over = true;
+    // It too may keep answers that only further orders, or its drain, would set free.
+    ASSERT_TRUE(server.ready());
+    server.signal(SIGTERM);
+    EXPECT_EQ(server.wait(), kill ? SIGKILL : 0) << "it did not end as it was told to";
     EXPECT_EQ(caller.wait(), 0) << "what was wrong stands above";
   }
   const ServiceFolder folder;
